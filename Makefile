@@ -1,0 +1,45 @@
+# `make demo` and `make test` are all that a fresh clone needs; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/stamp
+# Words for pytest: make test ARGS="-k wire -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench peers clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## set up, then show the whole story: a Pi that wakes in the past
+	$(VENV)/bin/pints demo
+
+test: $(STAMP) ## set up, then run all tests
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## style, types, import contracts, shell scripts
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	scripts/shellcheck.sh
+
+format: $(STAMP) ## put the source into the project's format
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+bench: $(STAMP) ## measure against chrony
+	$(VENV)/bin/python -m bench
+
+peers: ## fetch the real programs that tests talk to, into .peers/
+	scripts/peers.sh
+
+clean: ## remove everything that was built or fetched
+	rm -rf $(VENV) .peers build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	find . -path './.?*' -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+# Made again when what is installed changes, never because a source file did.
+$(STAMP): pyproject.toml hatch_build.py scripts/venv.sh
+	scripts/venv.sh $(PYTHON) $(VENV)
+	@touch $@

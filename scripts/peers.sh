@@ -1,0 +1,146 @@
+#!/bin/sh
+# Fetch the real programs that the tests talk to into .peers/, without installing any.
+#
+#     .peers/bin/chronyd, chronyc           chrony of the release this machine runs
+#     .peers/bin/chronyd-4.6, chronyc-4.6   chrony 4.6 of Debian 13 (AES-128-GCM-SIV)
+#     .peers/bin/faketime OFFSET COMMAND    COMMAND with its clock moved: faketime -400d ...
+#
+# Needs no root.  Each release's programs live in a tree of their own together with every
+# library they need, and are started by that tree's loader: what the machine has does not
+# matter.  apt does the work with a private state, so the machine's own is neither read (but
+# for the mirror's address) nor changed.
+set -eu
+
+cd "$(dirname "$0")/.."
+mkdir -p .peers
+top=$PWD/.peers
+
+# One at a time; done already, by this very script on this very release, is done.
+exec 9>"$top/lock"
+flock 9
+# shellcheck source=/dev/null
+here=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+newer=trixie
+stamp="$here $(cksum <scripts/peers.sh)"
+if [ "$(cat "$top/stamp" 2>/dev/null)" = "$stamp" ]; then
+    exit 0
+fi
+
+if [ -z "$here" ]; then
+    echo "peers: /etc/os-release names no Debian release" >&2
+    exit 1
+fi
+for tool in apt-get dpkg-deb; do
+    command -v "$tool" >/dev/null || { echo "peers: this needs Debian's $tool" >&2; exit 1; }
+done
+
+cd "$top"
+rm -rf stamp bin work "./$here" "$newer"
+mkdir bin work
+trap 'rm -rf "$top/work"' EXIT
+
+mirror=$(apt-get -o Dir::State::lists="$top/work" -o Dir::Cache="$top/work" -o Debug::NoLocking=1 \
+    update --print-uris | sed -n "s|^'\(.*\)/dists/$here/InRelease' .*|\1|p" | head -n 1)
+if [ -z "$mirror" ]; then
+    echo "peers: apt has no source for the release '$here' on this machine" >&2
+    exit 1
+fi
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+if [ ! -e "$keyring" ]; then
+    echo "peers: $keyring is missing; install it: sudo apt-get install debian-archive-keyring" >&2
+    exit 1
+fi
+
+# private_apt SUITE ARGUMENT...: apt-get with a state of its own, as if nothing were installed,
+# and without the hooks that the machine's configuration has for its real state.
+private_apt() {
+    state=$top/work/$1
+    if [ ! -d "$state" ]; then
+        mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/debs"
+        : >"$state/status"
+        echo "deb [signed-by=$keyring] $mirror $1 main" >"$state/sources.list"
+        cat >"$state/apt.conf" <<EOF
+#clear APT::Update;
+#clear APT::Architectures;
+APT::Architectures { "$(dpkg --print-architecture)"; };
+APT::Sandbox::User "root";
+Dir::State "$state";
+Dir::State::status "$state/status";
+Dir::Cache "$state/cache";
+Dir::Etc::sourcelist "$state/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+EOF
+    fi
+    shift
+    apt-get -q -c "$state/apt.conf" "$@"
+}
+
+# quietly COMMAND...: what it prints matters only when it fails.
+quietly() {
+    "$@" >"$top/work/log" 2>&1 || { cat "$top/work/log" >&2; exit 1; }
+}
+
+# tree SUITE PACKAGE...: the packages and all the libraries they need, in .peers/SUITE.
+tree() {
+    suite=$1
+    shift
+    quietly private_apt "$suite" update
+    # What apt would add to an empty machine, less all that is no library.
+    libraries=$(private_apt "$suite" -s --no-install-recommends install "$@" |
+        awk '$1 == "Inst" && $2 ~ /^lib/ { print $2 }')
+    cd "$top/work/$suite/debs"
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    quietly private_apt "$suite" download $(printf '%s\n' "$@" $libraries | sort -u)
+    cd "$top"
+    for deb in "work/$suite/debs"/*.deb; do
+        dpkg-deb -x "$deb" "$suite"
+    done
+    rm -rf "./$suite/usr/share"
+}
+
+# wrapper NAME SUITE PROGRAM [ARGUMENTS]: .peers/bin/NAME, which starts the tree's PROGRAM.
+wrapper() {
+    name=$1 suite=$2 program=$3
+    loader=$(find "$suite" -type f -name 'ld-linux*.so.*' | head -n 1)
+    triplet=$(basename "$(dirname "$loader")")
+    cat >"bin/$name" <<EOF
+#!/bin/sh
+top=\$(CDPATH='' cd -- "\$(dirname -- "\$0")/.." && pwd)
+exec "\$top/$loader" \\
+    --library-path "\$top/$suite/lib/$triplet:\$top/$suite/usr/lib/$triplet" \\
+    "\$top/$suite/usr/$program" ${4:-} "\$@"
+EOF
+    chmod +x "bin/$name"
+}
+
+tree "$here" chrony libfaketime
+[ "$here" = "$newer" ] || tree "$newer" chrony
+
+# chronyd stays the user that starts it, instead of becoming one the machine may lack.
+# shellcheck disable=SC2016 # the wrapper expands it
+stay='-u "$(id -un)"'
+wrapper chronyd "$here" sbin/chronyd "$stay"
+wrapper chronyc "$here" bin/chronyc
+wrapper chronyd-4.6 "$newer" sbin/chronyd "$stay"
+wrapper chronyc-4.6 "$newer" bin/chronyc
+
+cat >bin/faketime <<EOF
+#!/bin/sh
+top=\$(CDPATH='' cd -- "\$(dirname -- "\$0")/.." && pwd)
+export FAKETIME="\$1" FAKETIME_DONT_FAKE_MONOTONIC=1
+export LD_PRELOAD="\$top/$(find "$here" -name libfaketimeMT.so.1)"
+shift
+exec "\$@"
+EOF
+chmod +x bin/faketime
+
+for program in chronyd chronyd-4.6; do
+    version=$("bin/$program" --version)
+    case $version in
+    *+NTS*) echo "peers: $program: $version" ;;
+    *) echo "peers: $program has no NTS: $version" >&2; exit 1 ;;
+    esac
+done
+echo "$stamp" >stamp

@@ -1,0 +1,71 @@
+"""What tests share: real data, real peers, a seed, and hypothesis as CI wants it.
+
+In CI nothing is skipped for being absent, and nothing is random.
+"""
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+CI = os.environ.get("CI", "") not in ("", "0", "false")
+SEED = int(os.environ.get("PINTS_SEED") or (1 if CI else random.randrange(1 << 32)))
+PEERS = Path(__file__).parent.parent / ".peers" / "bin"
+
+settings.register_profile("ci", derandomize=True, print_blob=True, deadline=None)
+settings.register_profile("here", print_blob=True, deadline=None)
+settings.load_profile("ci" if CI else "here")
+
+
+def pytest_report_header() -> str:
+    return f"seed: {SEED} (again: PINTS_SEED={SEED})"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "peer" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.peer)
+
+
+def absent(reason: str) -> None:
+    """Skip the test for want of something, which in CI is a failure."""
+    if CI:
+        pytest.fail(f"{reason}; in CI it must be there")
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def seed() -> int:
+    """Seeds every simulated world; printed in the header of each run."""
+    return SEED
+
+
+@pytest.fixture
+def rng(seed: int) -> random.Random:
+    """A generator of the test's own, started from the run's seed."""
+    return random.Random(seed)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of captures from real devices and servers, named by PINTS_REAL_DATA."""
+    folder = Path(os.environ.get("PINTS_REAL_DATA") or "/nonexistent")
+    if not folder.is_dir():
+        absent("PINTS_REAL_DATA does not name a folder of real data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def peer() -> Callable[[str], Path]:
+    """`peer("chronyd")` is the path of a real program that `make peers` fetched."""
+
+    def find(name: str) -> Path:
+        program = PEERS / name
+        if not program.exists():
+            absent(f"{name} is not in .peers/bin; fetch it: make peers")
+        return program
+
+    return find

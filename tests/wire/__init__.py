@@ -1,0 +1,1 @@
+"""Tests of the wire layer, one file per module."""
