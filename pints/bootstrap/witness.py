@@ -1,0 +1,86 @@
+"""Who counts as a witness, and which sources are really one.
+
+Sources that share an operator, a registrable domain, a leaf key or an NTP address are one
+witness: who owns one of them owns the other.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pints.address import Address
+from pints.config import Config, SourceConfig
+
+SECOND_LEVEL = frozenset("ac co com edu gob gov go gv mil ne net nom or org sch".split())
+"""Labels under a country code that sell names to strangers.  A short list in place of the
+public suffix list's 300 KB: an error here merges witnesses (safe) for domains it does not
+know, and `operator` tells the ones it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What may reveal that two sources are one."""
+
+    operator: str
+    domain: str
+    leaf_key: str = ""
+    addresses: frozenset[Address] = frozenset()
+    """NTP addresses with their ports: two daemons behind one address and port are one."""
+
+    def shares(self, other: "Identity") -> bool:
+        """Whether anything gives them away as one."""
+        return bool(
+            (self.operator and self.operator == other.operator)
+            or (self.domain and self.domain == other.domain)
+            or (self.leaf_key and self.leaf_key == other.leaf_key)
+            or self.addresses & other.addresses
+        )
+
+
+def is_witness(source: SourceConfig, config: Config) -> bool:
+    """Authenticated, in the administrator's own configuration, and meant to be used."""
+    return source.nts and not source.noselect and source.id not in config.network
+
+
+def identity(source: SourceConfig) -> Identity:
+    """What the configuration alone tells."""
+    return Identity(source.operator.casefold(), registrable_domain(source.server))
+
+
+def registrable_domain(host: str) -> str:
+    """The part of a name that somebody registered: `ntp.org.uk` of `a.b.ntp.org.uk`; '' for a
+    numeric address."""
+    labels = host.rstrip(".").casefold().split(".")
+    if ":" in host or labels[-1].isdigit():
+        return ""
+    country = len(labels[-1]) == 2
+    keep = 3 if country and len(labels) > 2 and labels[-2] in SECOND_LEVEL else 2
+    return ".".join(labels[-keep:])
+
+
+def groups(identities: Mapping[str, Identity]) -> dict[str, str]:
+    """Each source's witness, named by the alphabetically first source in it."""
+    witness = {source: source for source in sorted(identities)}
+
+    def root(source: str) -> str:
+        while witness[source] != source:
+            source = witness[source]
+        return source
+
+    names = list(witness)
+    for n, one in enumerate(names):
+        for other in names[n + 1 :]:
+            if identities[one].shares(identities[other]):
+                a, b = sorted((root(one), root(other)))
+                witness[b] = a
+    return {source: root(source) for source in names}
+
+
+def quorum(witnesses: int, min_witnesses: int, fixed: bool) -> int:
+    """How many must agree (R2): the majority of all configured ones, answering or not."""
+    return min_witnesses if fixed else max(min_witnesses, witnesses // 2 + 1)
+
+
+def single_issuer(roots: Iterable[tuple[str, ...]]) -> bool:
+    """Whether one root key stands behind all of these chains (R6)."""
+    sets = [set(r) for r in roots]
+    return bool(sets) and bool(set.intersection(*sets))

@@ -1,0 +1,48 @@
+"""Text for a terminal: aligned columns, ages, failures.  Eighty columns where names allow it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+WIDTH = 80
+GAP = "  "
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:
+    """Lines of a table: heads, a rule, rows; the first `left` columns are flush left, the
+    others, which are figures, flush right."""
+    lines = [list(heads), *map(list, rows)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(heads))]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = (
+            f"{cell:<{width}}" if n < left else f"{cell:>{width}}"
+            for n, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return GAP.join(aligned).rstrip()
+
+    rule = "=" * (sum(widths) + len(GAP) * (len(widths) - 1))
+    return [line(lines[0]), rule, *map(line, lines[1:])]
+
+
+def ago(seconds: float | None) -> str:
+    """An age in four characters, as chronyc writes it: `23`, `17m`, `5h`, `3d`, `2y`."""
+    if seconds is None:
+        return "-"
+    for limit, unit, name in ((999.5, 1, ""), (59400, 60, "m"), (356400, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f}{name}"
+    days = seconds / 86400
+    return f"{days:.0f}d" if days < 999.5 else f"{days / 365.2425:.0f}y"
+
+
+def failure_lines(failures: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """What is wrong with each source, and below it what to do about it."""
+    lines = []
+    for source, failure in failures.items():
+        reason, hint = failure["reason"], failure["hint"]
+        # The worker's lines begin with the host, ours with the source.
+        host = source.rpartition(":")[0].strip("[]") or source
+        bare = reason.removeprefix(f"{source}: ").removeprefix(f"{host}: ")
+        lines.append(f"{source}: {bare}")
+        if hint:
+            lines.append(f"  {hint}")
+    return lines

@@ -1,0 +1,6 @@
+"""`python3 -m pints.worker`: started by the daemon, with a socket as its standard input."""
+
+from pints.worker.run import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Key exchanges with real chrony servers: Debian 12's knows one AEAD, Debian 13's two."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pints.address import Address
+from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256, ALGORITHMS
+from pints.worker.exchange import exchange
+from pints.worker.messages import Exchanged, ExchangeTask, Failed
+from tests.certificates import Authority
+
+LOOPBACK = "127.0.0.1"
+PATIENCE = 20.0
+
+
+@contextmanager
+def chronyd(program: Path, folder: Path, authority: Authority) -> Iterator[tuple[int, int]]:
+    """An NTS server; its TCP and UDP ports."""
+    chain, key = authority.issue(["chrony.test", LOOPBACK]).write(folder)
+    ke_port, ntp_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
+    configuration = folder / "chrony.conf"
+    configuration.write_text(
+        f"local stratum 1\nport {ntp_port}\nntsport {ke_port}\nntsserverkey {key}\n"
+        f"ntsservercert {chain}\nbindaddress {LOOPBACK}\nallow {LOOPBACK}\ncmdport 0\n"
+        f"bindcmdaddress /\npidfile {folder}/chronyd.pid\nntsprocesses 0\n"
+    )
+    process = subprocess.Popen(
+        [program, "-x", "-d", "-f", configuration], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    with process:
+        try:
+            yield ke_port, ntp_port
+        finally:
+            process.terminate()
+            output, _ = process.communicate()
+            print(output.decode())
+
+
+def _free_port(kind: int) -> int:
+    with socket.socket(type=kind) as sock:
+        sock.bind((LOOPBACK, 0))
+        return int(sock.getsockname()[1])
+
+
+def patiently(task: ExchangeTask) -> Exchanged | Failed:
+    """Again while nothing listens yet."""
+    began = time.monotonic()
+    while True:
+        result = exchange(task)
+        listening = not isinstance(result, Failed) or result.step != "connect"
+        if listening or time.monotonic() - began > PATIENCE:
+            return result
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithms"),
+    [
+        ("chronyd", {AES_SIV_CMAC_256}),
+        ("chronyd-4.6", {AES_SIV_CMAC_256, AES_128_GCM_SIV}),
+    ],
+)
+def test_chronyd(
+    peer: Callable[[str], Path], tmp_path: Path, name: str, algorithms: set[int]
+) -> None:
+    authority = Authority()
+    ca = str(authority.write(tmp_path))
+    with chronyd(peer(name), tmp_path, authority) as (ke_port, ntp_port):
+        for algorithm in ALGORITHMS:
+            task = ExchangeTask(
+                *(1, "chrony.test", ke_port, 10.0),
+                addresses=(LOOPBACK,), ca=(ca,), algorithms=(algorithm,),
+            )  # fmt: skip
+            result = patiently(task)
+            if algorithm not in algorithms:
+                assert isinstance(result, Failed)
+                assert "none of our AEAD" in result.reason
+                continue
+            assert isinstance(result, Exchanged), result
+            assert result.algorithm == algorithm
+            assert len(result.cookies) == 8
+            assert result.addresses[0] == Address(LOOPBACK, ntp_port)
+            # Since 4.6.1 it says which of the two exporter contexts it means.
+            assert len(result.keys) == 1
+            assert {len(key) for key in result.keys[0]} == {ALGORITHMS[algorithm].key_length}
