@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from pints.demo.authority import Authority
 from pints.timescale import DAY, NS, Instant, nanoseconds
-from tests.certificates import Authority
 
 
 def free_port(kind: int = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:

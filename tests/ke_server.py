@@ -15,9 +15,9 @@ from typing import Self
 
 from OpenSSL import SSL
 
+from pints.demo.authority import Issued
 from pints.wire import ke
 from pints.wire.aead import AES_SIV_CMAC_256
-from tests.certificates import Issued
 
 COOKIES = tuple(bytes([i]) * 100 for i in range(8))
 GRANT = ke.Response(AES_SIV_CMAC_256, COOKIES)

@@ -18,6 +18,7 @@ COMMANDS = {
     "query": "query",
     "ke": "ke",
     "check-config": "check_config",
+    "ke-server": "ke_server",
 }
 """Command to module of this package; each module's `add(subparsers)` adds its commands."""
 

@@ -178,7 +178,11 @@ class Association:
         wait = BURST_INTERVAL if self._burst else float(1 << self.poll)
         # A spread of 2 % keeps a house full of clients, all woken by one power cut, apart.
         wait *= 0.99 + 0.02 * self._entropy(1)[0] / 255
-        self._poll_due = after(now, min(wait, float(1 << self.poll)))
+        wait = min(wait, float(1 << self.poll))
+        if self.session is not None and self.unanswered >= LOST_AFTER:
+            # Cookies that nobody answers must last until new ones may be asked for (R12).
+            wait = max(wait, seconds(self._earliest - now) / (len(self.session.cookies) + 1))
+        self._poll_due = after(now, wait)
         return request
 
     # --- keys and addresses --------------------------------------------------------------
@@ -210,7 +214,7 @@ class Association:
             self._seek_due = max(self._earliest, after(now, 1.0))
         else:
             self.attempts = max(self.attempts - 1, 0)
-            wait = min(2.0**self._unreached, UNREACHED_RETRY_MAX)
+            wait = min(2.0 ** min(self._unreached, 10), UNREACHED_RETRY_MAX)
             self._seek_due = after(now, self._jitter() * wait)
             self._unreached += 1
         if failure == self.failure:

@@ -15,11 +15,11 @@ from OpenSSL import SSL
 
 from pints.cli import main
 from pints.cli.query import measure
+from pints.demo.authority import Authority, Issued
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, NS, Instant, iso
 from pints.wire import ke, ntp
 from pints.wire.aead import AES_SIV_CMAC_256
-from tests.certificates import Authority, Issued
 from tests.chronyd import Chronyd, chronyd, free_port, host_now
 from tests.cli.ntp_server import LOOPBACK, UdpServer, answering, kiss
 from tests.ke_server import COOKIES, KeServer, Server, TlsServer

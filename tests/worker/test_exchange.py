@@ -15,6 +15,7 @@ import pytest
 from OpenSSL import SSL
 
 from pints.address import Address
+from pints.demo.authority import Authority, Issued
 from pints.timescale import NS, Instant
 from pints.wire import ke
 from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256, ALGORITHMS
@@ -23,7 +24,6 @@ from pints.worker.connect import ATTEMPT_DELAY
 from pints.worker.exchange import exchange
 from pints.worker.messages import Exchanged, ExchangeTask, Failed, Resolved, ResolveTask
 from pints.worker.resolve import resolve
-from tests.certificates import Authority, Issued
 from tests.ke_server import COOKIES, GRANT, KeServer, Server, TlsServer
 
 LOOPBACK = "127.0.0.1"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pints.cli import ke
+from pints.demo.authority import Authority
 from pints.errors import PeerError
 from pints.timescale import NS, Instant
 from pints.wire.aead import AES_SIV_CMAC_256
-from tests.certificates import Authority
 from tests.ke_server import KeServer
 
 HOST = "127.0.0.1"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from pints.address import Address
+from pints.demo.authority import Authority
 from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256, ALGORITHMS
 from pints.worker.exchange import exchange
 from pints.worker.messages import Exchanged, ExchangeTask, Failed
-from tests.certificates import Authority
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 20.0

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pints.address import Address
+from pints.demo.authority import Authority, Issued
 from pints.shell import worker as shell_worker
 from pints.shell.loop import Loop
 from pints.shell.system_clock import SystemClock
@@ -28,7 +29,6 @@ from pints.worker.messages import (
     decode,
     encode,
 )
-from tests.certificates import Authority, Issued
 from tests.ke_server import KeServer, Server
 
 LOOPBACK = "127.0.0.1"

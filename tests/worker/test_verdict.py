@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 from OpenSSL import crypto
 
 from pints.chain import Window
+from pints.demo.authority import Authority, Issued, self_signed
 from pints.errors import ChainError, ConfigError
 from pints.timescale import NS, Instant, iso
 from pints.worker.anchors import Anchors, load_anchors, names
 from pints.worker.verdict import judge
-from tests.certificates import Authority, Issued, self_signed
 
 HOST = "ke.test"
 Y2024 = 1_704_067_200

@@ -1,4 +1,4 @@
-"""A throw-away certificate authority: certificates with any names, dates and defects.
+"""A throw-away certificate authority, for the demo and the tests: any names, dates and defects.
 
     ca = Authority("test CA")
     site = ca.issue(["a.test", "127.0.0.1"], not_after=yesterday)
@@ -6,7 +6,7 @@
     anchors = ca.write(tmp_path)             # PEM file, for a client's
 
 Dates are `Instant`s; X.509 knows whole seconds, so the rest is cut off.  Keys are EC P-256,
-fresh every time, and never leave the test that made them.
+fresh every time, and never leave the run that made them.
 """
 
 import ipaddress
