@@ -14,10 +14,20 @@ from pints import __version__
 from pints.errors import ConfigError, PintsError
 
 COMMANDS = {
+    "run": "run",
     "restore": "restore",
     "query": "query",
     "ke": "ke",
+    "status": "reports",
+    "tracking": "reports",
+    "sources": "reports",
+    "authdata": "reports",
+    "bootstrap": "reports",
+    "serverstats": "reports",
+    "wait": "control",
+    "save": "control",
     "check-config": "check_config",
+    "demo": "demo",
     "ke-server": "ke_server",
 }
 """Command to module of this package; each module's `add(subparsers)` adds its commands."""

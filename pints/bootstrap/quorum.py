@@ -1,0 +1,217 @@
+"""What the witnesses say together: rules R1 to R4 over their testimonies, and nothing else.
+
+A pure function of what was said; the state machine in `engine` decides what follows from it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from pints.bootstrap.belief import Belief, Floors
+from pints.chain import Chain, Window
+from pints.timescale import HOUR, Boot, Instant, iso, nanoseconds, seconds, span
+
+DISAGREEMENT = 5e-3
+"""Added to every interval that votes, seconds.  Honest servers on a short path differ by more
+than they admit; the question here is what time it is, not what microsecond."""
+FUTURE_TOLERANCE = 48 * HOUR
+"""A leaf may be dated this far after the agreed time before it vetoes (R4), seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """One witness's latest word: at `boot`, true time was within `distance` s of `time`."""
+
+    source: str
+    boot: Boot
+    time: Instant
+    distance: float
+    windows: tuple[Window, ...]
+    """Instants for which it may speak: its chain's, or a saved session's 28 days."""
+    saved: bool
+    """By a saved session, so without any certificate's date."""
+    roots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Evidence that a rule keeps out, with the figures (R13)."""
+
+    rule: str
+    source: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.source}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What stands once the rules have spoken."""
+
+    low: Instant
+    high: Instant
+    """The agreed interval; meaningless without members."""
+    members: frozenset[str]
+    """Sources that agree, one for each witness."""
+    agreeing: frozenset[str]
+    """All sources that agree, also where several are one witness."""
+    dissenters: frozenset[str]
+    """Sources that say another time than the agreed one, or than this boot has verified."""
+    refusals: tuple[Refusal, ...]
+    vetoed: bool = False
+    """By R4: nothing may be believed."""
+
+    @property
+    def middle(self) -> Instant:
+        return Instant((self.low + self.high) // 2)
+
+    @property
+    def half_width(self) -> float:
+        return seconds(self.high - self.low) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What testimonies are held against."""
+
+    floors: Floors
+    max_distance: float
+    drift: float
+    """Growth of a testimony's bound with its age."""
+    belief: Belief | None = None
+    """From earlier in this boot: what contradicts it does not vote (R9)."""
+
+
+def deliberate(
+    testimonies: Iterable[Testimony],
+    witness_of: Mapping[str, str],
+    chains: Mapping[str, Chain],
+    terms: Terms,
+    now: Boot,
+) -> Finding:
+    """Find what the most witnesses agree on at the boot instant `now`, under R1 to R4.
+
+    `chains` are all that were presented and not refused, whether their servers answer or not.
+    """
+    refusals: list[Refusal] = []
+    apart: set[str] = set()
+    voting: dict[str, tuple[Testimony, Belief]] = {}
+    for testimony in testimonies:
+        stated = Belief(testimony.time, testimony.boot, testimony.distance)
+        grown = stated.at(now, terms.drift)
+        refusal = _admit(testimony.source, grown, terms)
+        if refusal is not None:
+            refusals.append(refusal)
+            if refusal.rule == "R9":
+                apart.add(testimony.source)
+        else:
+            wide = replace(grown, error=grown.error + DISAGREEMENT)
+            voting[testimony.source] = (testimony, wide)
+    while True:
+        finding = _agree(voting, witness_of, terms)
+        liars = _outside_windows(finding, voting)
+        if not liars:
+            break
+        # R3: they leave the quorum, not the number of witnesses; the rest agree anew.
+        for liar in liars:
+            refusals.append(liar)
+            del voting[liar.source]
+    veto = _from_the_future(finding, chains) if finding.members else []
+    return Finding(
+        finding.low, finding.high, finding.members, finding.agreeing, finding.dissenters | apart,
+        (*refusals, *finding.refusals, *veto), bool(veto),
+    )  # fmt: skip
+
+
+def _admit(source: str, grown: Belief, terms: Terms) -> Refusal | None:
+    """R1 and R2 for one testimony: None if it may vote."""
+    if grown.high < terms.floors.hard:
+        return Refusal("R1", source, f"says {iso(grown.time)}, floor is {iso(terms.floors.hard)}")
+    if grown.low > terms.floors.ceiling:
+        ceiling = iso(terms.floors.ceiling)
+        return Refusal("R1", source, f"says {iso(grown.time)}, ceiling is {ceiling}")
+    if 2 * grown.error > terms.max_distance:
+        wide, limit = span(2 * grown.error), span(terms.max_distance)
+        return Refusal("R2", source, f"interval {wide} wide does not vote, limit {limit}")
+    belief = terms.belief.at(grown.boot) if terms.belief else None
+    if belief is not None:
+        apart = abs(seconds(grown.time - belief.time))
+        if apart > grown.error + belief.error + terms.max_distance:
+            return Refusal("R9", source, f"{span(apart)} off what this boot has verified")
+    return None
+
+
+def _agree(
+    voting: Mapping[str, tuple[Testimony, Belief]], witness_of: Mapping[str, str], terms: Terms
+) -> Finding:
+    """Marzullo over the sources, counted by witness.
+
+    Sources that are one witness are one voice on whichever side they stand: a second name
+    adds nothing, and who passes for another's twin cannot silence it.  Of equally many
+    voices the narrowest intersection wins, then the earliest.
+    """
+    nobody: frozenset[str] = frozenset()
+    if not voting:
+        return Finding(Instant(0), Instant(0), nobody, nobody, nobody, ())
+    reference = min(belief.time for _, belief in voting.values())
+    intervals: dict[str, tuple[float, float]] = {}
+    for source, (_, belief) in voting.items():
+        offset = seconds(belief.time - reference)
+        intervals[source] = (offset - belief.error, offset + belief.error)
+    found: tuple[int, float, float, frozenset[str]] | None = None
+    for start in sorted({low for low, _ in intervals.values()}):
+        agreeing = frozenset(s for s, (low, high) in intervals.items() if low <= start <= high)
+        voices = len({witness_of[s] for s in agreeing})
+        end = min(intervals[s][1] for s in agreeing)
+        if found is None or (-voices, end - start) < (-found[0], found[2] - found[1]):
+            found = voices, start, end, agreeing
+    assert found is not None, "there is at least one interval"
+    _, start, end, agreeing = found
+    low = max(Instant(reference + nanoseconds(start)), terms.floors.hard)
+    high = min(Instant(reference + nanoseconds(end)), terms.floors.ceiling)
+    members: dict[str, str] = {}
+    for source in sorted(agreeing, key=lambda s: (voting[s][1].error, s)):
+        members.setdefault(witness_of[source], source)
+    outvoted = []
+    for source in sorted(set(intervals) - agreeing):
+        away = (sum(intervals[source]) - start - end) / 2
+        outvoted.append(Refusal("R2", source, f"outvoted, {span(away)} off what others agree on"))
+    dissenters = frozenset(intervals) - agreeing
+    return Finding(low, high, frozenset(members.values()), agreeing, dissenters, tuple(outvoted))
+
+
+def _outside_windows(
+    finding: Finding, voting: Mapping[str, tuple[Testimony, Belief]]
+) -> list[Refusal]:
+    """R3: those whose certificate (or saved session) may not speak for the agreed time."""
+    liars = []
+    for source in sorted(finding.agreeing):
+        testimony = voting[source][0]
+        if not any(w.contains(finding.low, finding.high) for w in testimony.windows):
+            what = "saved session" if testimony.saved else "certificate"
+            liars.append(
+                Refusal(
+                    "R3", source,
+                    f"its {what} is good {_spell(testimony.windows)}, not at the agreed "
+                    f"{iso(finding.middle)}",
+                )
+            )  # fmt: skip
+    return liars
+
+
+def _from_the_future(finding: Finding, chains: Mapping[str, Chain]) -> list[Refusal]:
+    """R4: a certificate cannot come from the future, whoever shows it."""
+    limit = finding.high + nanoseconds(FUTURE_TOLERANCE)
+    return [
+        Refusal(
+            "R4", source,
+            f"its certificate was issued {iso(chain.leaf_not_before)}, after the agreed "
+            f"{iso(finding.middle)}: vetoed",
+        )
+        for source, chain in sorted(chains.items())
+        if chain.leaf_not_before > limit
+    ]  # fmt: skip
+
+
+def _spell(windows: tuple[Window, ...]) -> str:
+    return " and ".join(f"{iso(w.start)} to {iso(w.end)}" for w in windows) or "never"

@@ -1,0 +1,56 @@
+"""`pints run`: the daemon."""
+
+import argparse
+import logging
+import os
+import resource
+import sys
+from typing import Any
+
+from pints import config
+
+
+def add(subparsers: Any) -> None:
+    """The command's options."""
+    parser = subparsers.add_parser("run", help="the daemon")
+    parser.add_argument("-c", "--config", metavar="FILE", default="", help="configuration")
+    parser.add_argument(
+        "--no-clock", action="store_true", help="measure, but never touch the system clock"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what is refused, too")
+    parser.add_argument("--inline-worker", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until told to stop."""
+    from pints import daemon
+
+    start_log(args.verbose)
+    settings = config.load(args.config)
+    # The keys of every session are in this process: none may end up in a core file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    machine = daemon.this_machine(args.no_clock)
+    machine.inline_worker = args.inline_worker
+    daemon.run(settings, machine)
+    return 0
+
+
+def start_log(verbose: bool) -> None:
+    """Log to standard error, with the priorities that journald reads where it listens."""
+    handler = logging.StreamHandler(sys.stderr)
+    if os.environ.get("JOURNAL_STREAM"):
+        handler.setFormatter(_Journal("%(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+
+
+class _Journal(logging.Formatter):
+    """A line's priority in front of it (sd-daemon(3))."""
+
+    PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next(p for level, p in self.PRIORITIES if record.levelno >= level)
+        return f"<{priority}>{super().format(record)}"

@@ -1,0 +1,131 @@
+"""A device under test: the real daemon on a software clock, as a process of its own.
+
+    python -m tests.device --config FILE --behind 34560000 --epoch-behind 34560000
+
+It is the daemon's second composition root: it injects a clock and a build epoch, and nothing
+else.  `Device` runs it and asks it questions.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pints import config, daemon
+from pints.cli.client import NoDaemonError, ask
+from pints.cli.run import start_log
+from pints.demo.world import SharedTime
+from pints.shell.software_clock import SoftwareClock
+from pints.timescale import NS, Instant
+
+ROOT = Path(__file__).parent.parent
+
+
+class Device:
+    """A running daemon.  A context manager: ended at its exit."""
+
+    def __init__(self, folder: Path, settings: str, *options: str, world: str = "") -> None:
+        """`settings` are the configuration but for the folders; `world` is the file of a
+        `SharedTime` that it shares with others."""
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.log = folder / "device.log"
+        self.config = folder / "pints.toml"
+        self.config.write_text(
+            f'{settings}\n[state]\ndirectory = "{folder}/state"\nruntime = "{folder}/run"\n'
+        )
+        self.socket = f"{folder}/run/control.sock"
+        self.world = SharedTime(world or f"{folder}/time")
+        self.options = ("--world", world or f"{folder}/time", *options)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Device":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: object
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.device", "--config", str(self.config)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.options], stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT
+            )
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it; its exit status."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        status = self.process.wait(10)
+        self.process = None
+        return status
+
+    def ask(self, command: str, **words: Any) -> dict[str, Any]:
+        """A status command's document; waits for the daemon to have started."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return ask(self.socket, {"command": command, **words}, timeout=30)
+            except NoDaemonError:
+                if self.process is None or self.process.poll() is not None:
+                    raise RuntimeError(self.text()) from None
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def wait_for(self, level: str) -> dict[str, Any]:
+        """The status once the trust state is at least this."""
+        return self.ask("wait", **{"for": level})
+
+    def until(
+        self, command: str, so: Callable[[dict[str, Any]], bool], within: float = 30.0
+    ) -> dict[str, Any]:
+        """The first document of a command of which something is so."""
+        deadline = time.monotonic() + within
+        while not so(document := self.ask(command)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(as_json(document) + "\n" + self.text())
+            time.sleep(0.02)
+        return document
+
+    def text(self) -> str:
+        """Its log."""
+        return self.log.read_text()
+
+
+def as_json(document: dict[str, Any]) -> str:
+    """For messages of failed assertions."""
+    return json.dumps(document, indent=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--world", required=True, help="file of the time that it shares")
+    parser.add_argument("--behind", type=float, default=0.0, help="s the clock starts late")
+    parser.add_argument("--epoch-behind", type=float, default=0.0, help="age of the build, s")
+    parser.add_argument("--crystal", type=float, default=0.0, help="frequency error")
+    parser.add_argument("--boot-id")
+    args = parser.parse_args()
+    start_log(verbose=True)
+    world = SharedTime(args.world)
+    now = world.now()
+    clock = SoftwareClock(
+        Instant(now - round(args.behind * NS)),
+        timebase=world.count, crystal=args.crystal, boot_id=args.boot_id,
+    )  # fmt: skip
+    epoch = Instant(now - round(args.epoch_behind * NS))
+    daemon.run(config.load(args.config), daemon.Machine(clock, epoch))
+
+
+if __name__ == "__main__":
+    main()
