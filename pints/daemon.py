@@ -68,6 +68,8 @@ class Machine:
     entropy: Callable[[int], bytes] = os.urandom
     inline_worker: bool = False
     """Names and TLS in this process: for simulators, which know no other."""
+    durable: bool | None = None
+    """Whether the state folder outlasts the boots of `clock`; None: as its file system tells."""
 
 
 def this_machine(no_clock: bool = False) -> Machine:
@@ -108,7 +110,7 @@ class Daemon:
         self.runtime = Store(config.state.runtime)
         self.loop = Loop(self.clock)
         now = self.clock.read()
-        self.core = Core(config, self._remember(machine.build_epoch), now, machine.entropy)
+        self.core = Core(config, self._remember(machine), now, machine.entropy)
         worker = InlineWorker if machine.inline_worker else Worker
         self.worker = worker(self.loop, self._on_result)
         self.notifier = Notifier()
@@ -155,13 +157,13 @@ class Daemon:
         self.worker.close()
         self.loop.close()
 
-    def _remember(self, build_epoch: Instant) -> Remembered:
+    def _remember(self, machine: Machine) -> Remembered:
         """What earlier runs left.  Whatever is torn or foreign is set aside, said, survived."""
         ratcheted, seen = self._read(restore.TIME_FILE, _decode_time) or (0, 0)
-        floors = Floors(build_epoch, Instant(ratcheted), Instant(seen))
+        floors = Floors(machine.build_epoch, Instant(ratcheted), Instant(seen))
         boot_id, board = self.clock.boot_id(), board_id()
         frequency, skew = self._read("drift.json", _decode_drift) or (0.0, FREQUENCY_PRIOR)
-        durable = self.store.durable()
+        durable = self.store.durable() if machine.durable is None else machine.durable
         if not durable:
             log.warning(
                 "%s forgets with the power: no cookie is saved or sent from it",

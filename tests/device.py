@@ -124,7 +124,8 @@ def main() -> None:
         timebase=world.count, crystal=args.crystal, boot_id=args.boot_id,
     )  # fmt: skip
     epoch = Instant(now - round(args.epoch_behind * NS))
-    daemon.run(config.load(args.config), daemon.Machine(clock, epoch))
+    machine = daemon.Machine(clock, epoch, durable=True)  # wherever pytest has its folders
+    daemon.run(config.load(args.config), machine)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def deliberate(
     `chains` are all that were presented and not refused, whether their servers answer or not.
     """
     refusals: list[Refusal] = []
-    apart: set[str] = set()
+    silenced: dict[str, Belief] = {}
     voting: dict[str, tuple[Testimony, Belief]] = {}
     for testimony in testimonies:
         stated = Belief(testimony.time, testimony.boot, testimony.distance)
@@ -102,8 +102,10 @@ def deliberate(
         refusal = _admit(testimony.source, grown, terms)
         if refusal is not None:
             refusals.append(refusal)
-            if refusal.rule == "R9":
-                apart.add(testimony.source)
+            narrow = 2 * stated.error <= terms.max_distance
+            if refusal.rule == "R9" or (refusal.rule == "R2" and narrow):
+                # Without a vote for what this boot has verified, or for its age, it still dissents.
+                silenced[testimony.source] = grown
         else:
             wide = replace(grown, error=grown.error + DISAGREEMENT)
             voting[testimony.source] = (testimony, wide)
@@ -116,9 +118,14 @@ def deliberate(
         for liar in liars:
             refusals.append(liar)
             del voting[liar.source]
+    dissenters = finding.dissenters | {
+        source
+        for source, said in silenced.items()
+        if said.high < finding.low or finding.high < said.low
+    }
     veto = _from_the_future(finding, chains) if finding.members else []
     return Finding(
-        finding.low, finding.high, finding.members, finding.agreeing, finding.dissenters | apart,
+        finding.low, finding.high, finding.members, finding.agreeing, dissenters,
         (*refusals, *finding.refusals, *veto), bool(veto),
     )  # fmt: skip
 

@@ -138,7 +138,8 @@ class Story:
 
     def _run(self, config: Config, clock: SoftwareClock, epoch: Instant) -> None:
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
-        daemon.run(config, daemon.Machine(clock, epoch))
+        # The demo's power cuts are played: its card may well be a folder in memory.
+        daemon.run(config, daemon.Machine(clock, epoch, durable=True))
 
     def _epoch(self) -> Instant:
         return Instant(self._born)
