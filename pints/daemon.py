@@ -106,11 +106,11 @@ class Daemon:
         self.config = config
         self.clock = machine.clock
         os.makedirs(config.state.runtime, mode=0o755, exist_ok=True)
-        self.store = Store(config.state.directory)
+        self.store = Store(config.state.directory, durable=machine.durable)
         self.runtime = Store(config.state.runtime)
         self.loop = Loop(self.clock)
         now = self.clock.read()
-        self.core = Core(config, self._remember(machine), now, machine.entropy)
+        self.core = Core(config, self._remember(machine.build_epoch), now, machine.entropy)
         worker = InlineWorker if machine.inline_worker else Worker
         self.worker = worker(self.loop, self._on_result)
         self.notifier = Notifier()
@@ -157,13 +157,13 @@ class Daemon:
         self.worker.close()
         self.loop.close()
 
-    def _remember(self, machine: Machine) -> Remembered:
+    def _remember(self, build_epoch: Instant) -> Remembered:
         """What earlier runs left.  Whatever is torn or foreign is set aside, said, survived."""
         ratcheted, seen = self._read(restore.TIME_FILE, _decode_time) or (0, 0)
-        floors = Floors(machine.build_epoch, Instant(ratcheted), Instant(seen))
+        floors = Floors(build_epoch, Instant(ratcheted), Instant(seen))
         boot_id, board = self.clock.boot_id(), board_id()
         frequency, skew = self._read("drift.json", _decode_drift) or (0.0, FREQUENCY_PRIOR)
-        durable = self.store.durable() if machine.durable is None else machine.durable
+        durable = self.store.durable()
         if not durable:
             log.warning(
                 "%s forgets with the power: no cookie is saved or sent from it",
@@ -204,7 +204,6 @@ class Daemon:
             data = self.store.read(name)
             return None if data is None else decode(data)
         except StateError as e:
-            log.warning("%s: %s: set aside as %s.bad", name, e, name)
             self.store.set_aside(name, str(e))
         except DeviceError as e:
             log.warning("%s", e)

@@ -55,8 +55,11 @@ class Store:
     name that no caller may pass.
     """
 
-    def __init__(self, directory: str, owner: bool = True) -> None:
+    def __init__(self, directory: str, owner: bool = True, durable: bool | None = None) -> None:
+        """`durable` is for those who know better than the file system what a power cut does
+        to it: simulators, whose power cuts are played."""
         self.directory = directory
+        self._durable = durable
         self.writes = 0
         """Replacements made durable."""
         self.bytes_written = 0
@@ -168,6 +171,8 @@ class Store:
         shows in /proc/self/fdinfo.  (A device number would miss btrfs; statfs() shows magic
         numbers where this shows names, options and, for a RAM disk, the device.)
         """
+        if self._durable is not None:
+            return self._durable
         try:
             folder = os.open(self.directory, _DIRECTORY)
             try:
