@@ -5,6 +5,8 @@ VENV := .venv
 STAMP := $(VENV)/stamp
 # Words for pytest: make test ARGS="-k wire -x"
 ARGS ?=
+# Benchmarks to run, all by default: make bench NAMES="memory restore"
+NAMES ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench peers clean
@@ -29,8 +31,8 @@ format: $(STAMP) ## put the source into the project's format
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-bench: $(STAMP) ## measure against chrony
-	$(VENV)/bin/python -m bench
+bench: $(STAMP) ## measure, beside chrony and the bare interpreter
+	$(VENV)/bin/python -m bench $(NAMES)
 
 peers: ## fetch the real programs that tests talk to, into .peers/
 	scripts/peers.sh

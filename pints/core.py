@@ -25,7 +25,7 @@ from pints.actions import (
 )
 from pints.bootstrap.belief import Belief, Floors
 from pints.bootstrap.engine import Bootstrap
-from pints.bootstrap.states import State
+from pints.bootstrap.states import Basis, State
 from pints.bootstrap.witness import identity, is_witness
 from pints.client.association import LOST_AFTER, Association, Failure, Remark
 from pints.client.session import (
@@ -66,7 +66,7 @@ SESSIONS_WAIT = 10.0
 """Seconds that the first batch of a boot waits for sources that have not answered yet."""
 STEP_LIMIT = 0.5
 """A verified clock further off than this was set by somebody: it is stepped back (R10)."""
-SETTLE_LIMIT = 0.01
+SETTLE_LIMIT = 1e-3
 """At first sight of the time, less than this is slewed, not stepped."""
 
 
@@ -126,6 +126,8 @@ class Core:
         self._slewed_before = 0
         """ns by which slews that are over moved the clock, and the boot clock with it."""
         self._last = now
+        self._said: dict[str, str] = {}
+        """The last remark on each source, until it gives a good answer."""
 
     # --- events --------------------------------------------------------------------------
     # Linux slews the boot clock together with real time.  What is held against it (belief,
@@ -139,7 +141,8 @@ class Core:
         for association in self.associations.values():
             session = self._revived(saved.get(association.id), association.config)
             association.begin(now.boot, session)
-        actions = self._warnings()
+        # An earlier daemon may have been killed within a slew.
+        actions = [Steer(self._remembered.frequency), *self._warnings()]
         state = self.bootstrap.state.value
         actions.append(Announce(state, "", f"{state}: waiting for {self._needs()}"))
         return actions + self._act(now)
@@ -191,7 +194,11 @@ class Core:
         if outcome is None:
             return []
         if isinstance(outcome, Remark):
-            return [Log(outcome.level, outcome.text)]
+            # Said once: a server, or somebody on the way, may send it a thousand times.
+            known = self._said.get(source) == outcome.text
+            self._said[source] = outcome.text
+            return [Log(logging.DEBUG if known else outcome.level, outcome.text)]
+        self._said.pop(source, None)
         path = self.discipline.add(outcome)
         association.poll = self._polls[source].after_sample(association.poll, path)
         window = session.window() if session is not None and outcome.from_saved_session else None
@@ -240,8 +247,7 @@ class Core:
             drift = {"frequency": self.discipline.frequency, "skew": self.discipline.skew}
             actions.append(Save("drift.json", json.dumps(drift).encode() + b"\n"))
         if bootstrap.belief is not None and verified:
-            text = bootstrap.belief.encode(self._remembered.boot_id, bootstrap.basis.value)
-            actions.append(RecordBelief(text))
+            actions.append(self._record(bootstrap.belief, bootstrap.basis, now))
         stale = now.boot >= self._refresh_due
         if stale:
             self._refresh_due = after(now.boot, DAY)
@@ -293,6 +299,10 @@ class Core:
                 real = Instant(target)
                 self.steps += 1
                 action = SetClock(real, self._slewed_boot(now))
+            if isinstance(action, RecordBelief):
+                pending, belief = self.bootstrap.pending, self.bootstrap.belief
+                assert pending is not None and belief is not None
+                action = self._record(belief, pending, now)
             if isinstance(action, Log) and action.rule:
                 self.refusals[action.rule] = self.refusals.get(action.rule, 0) + 1
             done.append(action)
@@ -300,6 +310,11 @@ class Core:
             done += self._steer(selection, replace(now, real=real))
         done += self._on_state(now)
         return done
+
+    def _record(self, belief: Belief, basis: Basis, now: Reading) -> RecordBelief:
+        """The belief against the boot clock as the next daemon will read it, slews and all."""
+        believed = replace(belief.at(now.boot), boot=self._slewed_boot(now))
+        return RecordBelief(believed.encode(self._remembered.boot_id, basis.value))
 
     def _choose(self, now: Reading) -> Selection | None:
         """Among the sources that say what the witnesses agreed on: however many others there

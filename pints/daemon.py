@@ -51,6 +51,7 @@ from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp, hold_stamps
 from pints.shell.worker import InlineWorker, Worker
 from pints.sync.filter import FREQUENCY_PRIOR
+from pints.sync.steer import MAX_FREQUENCY
 from pints.timescale import Boot, Instant, after
 from pints.worker.messages import Result
 
@@ -162,7 +163,9 @@ class Daemon:
         ratcheted, seen = self._read(restore.TIME_FILE, _decode_time) or (0, 0)
         floors = Floors(build_epoch, Instant(ratcheted), Instant(seen))
         boot_id, board = self.clock.boot_id(), board_id()
-        frequency, skew = self._read("drift.json", _decode_drift) or (0.0, FREQUENCY_PRIOR)
+        # Without a drift of ours, the one another daemon left in the kernel is a good guess.
+        left = min(max(self.clock.rate(), -MAX_FREQUENCY), MAX_FREQUENCY)
+        frequency, skew = self._read("drift.json", _decode_drift) or (left, FREQUENCY_PRIOR)
         durable = self.store.durable()
         if not durable:
             log.warning(

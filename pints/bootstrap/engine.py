@@ -60,7 +60,8 @@ class Bootstrap:
         self._quorum: frozenset[str] = frozenset()
         self._relaxed: set[str] = set()
         """Sources whose certificates only their dates kept from being good (R6)."""
-        self._pending: Basis | None = None
+        self.pending: Basis | None = None
+        """What `verified` will rest on once the belief is recorded."""
         self._unrecorded = False
         if now.real >= floors.soft:
             self.state = follow(self.state, Event.FLOORED)
@@ -203,7 +204,7 @@ class Bootstrap:
 
     def recorded(self, ok: bool, now: Reading) -> list[Action]:
         """The shell wrote the belief to /run, or could not (R9)."""
-        basis, self._pending = self._pending, None
+        basis, self.pending = self.pending, None
         if basis is None:
             return []
         if not ok:
@@ -284,7 +285,7 @@ class Bootstrap:
             return actions
         if first:
             actions.append(SetClock(finding.middle, now.boot))
-        self._pending = basis
+        self.pending = basis
         actions.append(RecordBelief(self.belief.encode(self._boot_id, basis.value)))
         return actions
 

@@ -146,7 +146,8 @@ class Association:
 
     def due(self) -> Boot | None:
         """When `poll_request` or `wants_task` has something to say next."""
-        times = [t for t in (self._poll_due, None if self._seeking else self._seek_due) if t]
+        seek_due = None if self._seeking else self._seek_due
+        times = [t for t in (self._poll_due, seek_due) if t is not None]
         return min(times) if times else None
 
     def wants_task(self, now: Boot) -> bool:
@@ -165,7 +166,7 @@ class Association:
         """The request that is due, if one is."""
         if self._poll_due is None or now < self._poll_due:
             return None
-        self._note_unanswered()
+        self._note_unanswered(now)
         if not self.addresses or (self.config.nts and not self._usable(now)):
             self._seek(now)
             # What cannot even be asked does not answer: silence must not last unnoticed.
@@ -319,7 +320,7 @@ class Association:
         address = self.addresses[self.unanswered % len(self.addresses)]
         return Request(address, packet)
 
-    def _note_unanswered(self) -> None:
+    def _note_unanswered(self, now: Boot) -> None:
         if self._pending is None and not self._unasked:
             return
         self._unasked = False
@@ -328,6 +329,8 @@ class Association:
             if self.unanswered == LOST_AFTER:
                 self._burst = 0
                 self.poll = self.config.minpoll  # to see it come back
+                if not self.config.nts:
+                    self._seek(now)  # its name may have moved on
         self._pending = None
         self.reach = self.reach << 1 & 0xFF
 

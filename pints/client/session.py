@@ -108,9 +108,11 @@ def lay_aside(source: str, session: Session, address: Address) -> SavedSession |
 
 
 def revive(saved: SavedSession) -> Session | None:
-    """The session of a spent batch, or None if this machine lacks its algorithm."""
+    """The session of a spent batch, or None if this machine lacks its algorithm, or the keys
+    cannot be such."""
     algorithm = ALGORITHMS.get(saved.algorithm)
-    if algorithm is None:
+    length = algorithm.key_length if algorithm else 0
+    if algorithm is None or {len(saved.c2s), len(saved.s2c)} != {length}:
         return None
     return Session(
         algorithm, [(saved.c2s, saved.s2c)], (saved.address,), saved.chain, [saved.cookie],

@@ -1,15 +1,16 @@
 """From an estimate to the clock's rate: the crystal's frequency, and a slew that ends.
 
-Guarantees: the slew takes away what is known to be wrong and no more, then ends by itself;
-the clock never runs backwards, and never faster or slower than MAX_SLEW from true time.
+Guarantees: the slew takes away what is known to be wrong and no more; the clock never runs
+backwards, and never faster or slower than MAX_SLEW from true rate.
 """
 
 from dataclasses import dataclass
 
 from pints.timescale import Raw, nanoseconds
 
-MAX_SLEW = 5e-3
-"""Largest deviation from true rate while slewing: a second in 200 s."""
+MAX_SLEW = 1e-3
+"""Largest deviation from true rate while slewing: a second in 1000 s.  Whoever kills the daemon
+within a slew leaves the clock at that rate until the next start."""
 SLEW_SHARE = 8
 """A slew takes this fraction of the polling interval, to be over well before the next sample."""
 MIN_SLEW, SLOW_SLEW = 1.0, 16.0
@@ -28,8 +29,9 @@ class Steering:
     until: Raw
 
     def slewed(self, raw: Raw) -> int:
-        """By how many ns the slew alone has moved the clock until `raw`."""
-        return round((min(raw, self.until) - self.since) * (self.rate - self.frequency))
+        """By how many ns the slew alone has moved the clock until `raw`.  It goes on after
+        `until` for as long as nobody ends it: a process may be stopped just then."""
+        return round((raw - self.since) * (self.rate - self.frequency))
 
 
 def steer(offset: float, frequency: float, interval: float, raw: Raw) -> Steering:

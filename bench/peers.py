@@ -1,0 +1,49 @@
+"""Servers to measure against, and the daemon's configuration for them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pints.demo.world import SharedTime
+from tests.chronyd import Chronyd, chronyd, host_now
+from tests.pints_server import PintsServer, listening, pints_server
+
+
+@contextmanager
+def three_chronyd(program: Path, place: Path) -> Iterator[list[Chronyd]]:
+    """Real chronyd NTS servers, each with its own CA and address."""
+    servers = [
+        chronyd(program, place / f"server{n}", f"127.0.0.{n}", host_now()) for n in (1, 2, 3)
+    ]
+    try:
+        for server in servers:
+            server.start()
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
+
+
+@contextmanager
+def three_pints(place: Path, world: str) -> Iterator[list[PintsServer]]:
+    """Our own servers, in a time that can be made to jump."""
+    SharedTime(world)
+    servers = [pints_server(place / f"server{n}", f"127.0.0.{n}", world) for n in (1, 2, 3)]
+    try:
+        for server in servers:
+            server.device.start()
+        for server in servers:
+            listening(server)
+        yield servers
+    finally:
+        for server in servers:
+            server.device.stop()
+
+
+def configure(place: Path, settings: Sequence[str], state: Path, runtime: Path) -> Path:
+    """Write a daemon's configuration into a new folder; its path."""
+    place.mkdir()
+    config = place / "pints.toml"
+    folders = f'[state]\ndirectory = "{state}"\nruntime = "{runtime}"\n'
+    config.write_text("".join((*settings, folders)))
+    return config
