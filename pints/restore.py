@@ -90,18 +90,23 @@ def saved_time(state: str) -> "tuple[int, int]":
 
 def main(argv: "list[str]", now: int = 0, set_clock: "object" = None) -> int:
     """Restore.  `now` (ns) and `set_clock(ns)` stand in for the system's clock in tests."""
-    state, dry = STATE, False
+    state, dry, forget = STATE, False, False
     words = iter(argv)
     for word in words:
         if word == "--state":
             state = next(words, "")
+            if not state:
+                _say("--state needs a folder")
+                return 2
         elif word == "--dry-run":
             dry = True
         elif word == "--forget":
-            return _forget(state)
+            forget = True
         else:
             _say(f"usage: pints restore [--state DIR] [--dry-run] [--forget], not '{word}'")
             return 2
+    if forget:
+        return _forget(state, dry)
     epoch = build_epoch()
     floor, origin = soft_floor(epoch, *saved_time(state))
     now = now or time.time_ns()
@@ -124,9 +129,12 @@ def main(argv: "list[str]", now: int = 0, set_clock: "object" = None) -> int:
     return 0
 
 
-def _forget(state: str) -> int:
+def _forget(state: str, dry: bool) -> int:
     """Move the saved time aside: the way out when it was poisoned."""
     path = f"{state}/{TIME_FILE}"
+    if dry:
+        _say(f"would be: {path} forgotten")
+        return 0
     try:
         os.replace(path, f"{path}.forgotten")
     except FileNotFoundError:

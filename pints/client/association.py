@@ -124,6 +124,10 @@ class Association:
         """When the next one may start."""
         self._unreached = 0
         self._naks = 0
+        self._turn = 0
+        """Which address is asked: the next one after each unanswered request."""
+        self._unwelcome = False
+        """Kissed off since the last good answer."""
         self._pending: _Pending | None = None
         self._unasked = False
         """The last poll found nothing to ask with."""
@@ -176,10 +180,10 @@ class Association:
         request = self._build()
         self.counters.requests += 1
         self._burst -= self._burst > 0
-        wait = BURST_INTERVAL if self._burst else float(1 << self.poll)
+        interval = float(1 << self.poll)
+        wait = min(BURST_INTERVAL, interval) if self._burst else interval
         # A spread of 2 % keeps a house full of clients, all woken by one power cut, apart.
         wait *= 0.99 + 0.02 * self._entropy(1)[0] / 255
-        wait = min(wait, float(1 << self.poll))
         if self.session is not None and self.unanswered >= LOST_AFTER:
             # Cookies that nobody answers must last until new ones may be asked for (R12).
             wait = max(wait, seconds(self._earliest - now) / (len(self.session.cookies) + 1))
@@ -272,7 +276,7 @@ class Association:
             self._naks = 0
         pending.answered = session is not None or not packet.kiss_code
         if packet.kiss_code:
-            return self._kiss(packet.kiss_code)
+            return self._kiss(packet.kiss_code, received.boot)
         try:
             sample = self._measure(packet, sent, received, error, near)
         except PeerError as e:
@@ -281,6 +285,7 @@ class Association:
         if session is not None:
             sample = replace(sample, authenticated=True, from_saved_session=session.saved)
         pending.useful = True
+        self._unwelcome = False
         self.unanswered = 0
         self.reach = self.reach | 1
         self.counters.answers += 1
@@ -317,7 +322,7 @@ class Association:
             )  # fmt: skip
         self._pending = _Pending(transmit, identifier, session)
         # A dead address costs one poll, not all of them.
-        address = self.addresses[self.unanswered % len(self.addresses)]
+        address = self.addresses[self._turn % len(self.addresses)]
         return Request(address, packet)
 
     def _note_unanswered(self, now: Boot) -> None:
@@ -326,9 +331,11 @@ class Association:
         self._unasked = False
         if self._pending is None or not self._pending.useful:
             self.unanswered += 1
+            self._turn += 1
             if self.unanswered == LOST_AFTER:
                 self._burst = 0
-                self.poll = self.config.minpoll  # to see it come back
+                if not self._unwelcome:
+                    self.poll = self.config.minpoll  # to see it come back
                 if not self.config.nts:
                     self._seek(now)  # its name may have moved on
         self._pending = None
@@ -353,10 +360,12 @@ class Association:
             logging.INFO, f"{self.id}: R11: NTS NAK; keys kept until new ones are had", _NAK_HINT
         )
 
-    def _kiss(self, code: str) -> Remark:
+    def _kiss(self, code: str, now: Boot) -> Remark:
         if code in ("RATE", "DENY", "RSTR"):
             self._burst = 0
+            self._unwelcome = True
             self.poll = self.config.maxpoll
+            self._poll_due = after(now, float(1 << self.poll))
         return Remark(
             logging.INFO, f"{self.id}: R11: kiss {code!r}; polling slowly at most", _KISS_HINT
         )

@@ -6,6 +6,7 @@ the certificate behind it, and only on the board that saved it.
 """
 
 import json
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -18,6 +19,10 @@ from pints.wire.nts import MAX_COOKIES, Keys
 
 LIFETIME = 28 * DAY
 """A saved session speaks for [T, T + LIFETIME], T being the instant of its strict check."""
+_TORN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What Python makes of JSON that is not what was written."""
+REMEMBERED = 64
+"""Spent cookies that are known again."""
 RENEW_AFTER = LIFETIME / 2
 """Age at which keys are exchanged anew, well before the session would fall silent."""
 
@@ -43,9 +48,10 @@ class Session:
     switched: int = 0
     """How many of the other pairs of keys were tried."""
     ciphers: Keys = field(init=False)
-    _spent: bytes = field(init=False, default=b"")
+    _spent: deque[bytes] = field(init=False, default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def __post_init__(self) -> None:
+        self.cookies = list(dict.fromkeys(self.cookies))
         self._use(self.keys[0])
 
     def _use(self, pair: tuple[bytes, bytes]) -> None:
@@ -63,12 +69,18 @@ class Session:
 
     def take_cookie(self) -> bytes:
         """A cookie never yielded before; IndexError when there is none left."""
-        self._spent = self.cookies.pop(0)
-        return self._spent
+        self._spent.append(self.cookies[0])
+        return self.cookies.pop(0)
+
+    def part_with_cookie(self) -> bytes:
+        """The same, the last one, for somebody else to send."""
+        self._spent.append(self.cookies[-1])
+        return self.cookies.pop()
 
     def add_cookies(self, cookies: Iterable[bytes]) -> None:
-        """Those that an authentic answer brought, up to the number worth holding."""
-        held = {self._spent, *self.cookies}
+        """Those that an authentic answer brought, up to the number worth holding.  A server
+        that gives out old ones gets no help in following us."""
+        held = {*self._spent, *self.cookies}
         fresh = [cookie for cookie in dict.fromkeys(cookies) if cookie not in held]
         self.cookies += fresh[: MAX_COOKIES - len(self.cookies)]
 
@@ -100,7 +112,7 @@ def lay_aside(source: str, session: Session, address: Address) -> SavedSession |
     if session.checked is None or not session.proven or len(session.cookies) < 2:
         return None
     c2s, s2c = session.keys[0]
-    cookie = session.cookies.pop()
+    cookie = session.part_with_cookie()
     return SavedSession(
         source, session.algorithm.id, c2s, s2c, cookie, address, session.server,
         session.checked, session.chain,
@@ -156,7 +168,7 @@ def decode_batch(data: bytes, board: str) -> list[SavedSession]:
                 bytes.fromhex(row["c2s"]),
                 bytes.fromhex(row["s2c"]),
                 bytes.fromhex(row["cookie"]),
-                Address(str(row["address"][0]), int(row["address"][1])),
+                _address(row["address"]),
                 str(row["server"]),
                 Instant(int(row["checked"])),
                 Chain(
@@ -169,5 +181,12 @@ def decode_batch(data: bytes, board: str) -> list[SavedSession]:
             )
             for row in document["sessions"]
         ]
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as e:
+    except _TORN as e:
         raise StateError(f"batch of sessions is torn: {type(e).__name__}") from None
+
+
+def _address(row: list[object]) -> Address:
+    host, port = str(row[0]), row[1]
+    if not isinstance(port, int) or not 0 < port < 65536:
+        raise ValueError("port out of range")
+    return Address(host, port)

@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 
 from pints.sample import Sample
-from pints.sync.filter import FREQUENCY_PRIOR, PathFilter
-from pints.sync.select import Candidate, Selection, select
+from pints.sync.filter import DRIFT, FREQUENCY_PRIOR, PathFilter
+from pints.sync.select import COMBINED, SELECTED, Candidate, Selection, select
 from pints.timescale import NS, Instant, Raw, nanoseconds, seconds
-
-DRIFT = 15e-6
-"""PHI (RFC 5905): by how much a source's bound grows per second since its last sample."""
 
 
 class Discipline:
@@ -18,6 +15,7 @@ class Discipline:
         """`frequency` and `skew` are what the crystal was last known to do."""
         self.frequency = frequency
         self.skew = skew
+        self._prior = (frequency, skew)
         self.selection: Selection | None = None
         self.filters: dict[str, PathFilter] = {}
         self.last: dict[str, Sample] = {}
@@ -30,10 +28,10 @@ class Discipline:
             self._base = sample.time - sample.raw
         path = self.filters.get(sample.source)
         if path is None:
-            path = PathFilter(self._base, self.frequency, self.skew)
+            path = PathFilter(self._base, *self._known())
             self.filters[sample.source] = path
-        path.add(sample)
-        self.last[sample.source] = sample
+        if path.add(sample):
+            self.last[sample.source] = sample
         return path
 
     def forget(self, source: str) -> None:
@@ -55,7 +53,7 @@ class Discipline:
                     source,
                     estimate.phase,
                     estimate.deviation,
-                    sample.distance + DRIFT * seconds(max(raw - sample.raw, 0)),
+                    self.filters[source].bound(raw),
                     estimate.frequency,
                     estimate.skew,
                     authenticated,
@@ -80,4 +78,14 @@ class Discipline:
         """Hard bound of that estimate, seconds."""
         if self.selection is None:
             return float("inf")
-        return self.selection.distance + DRIFT * seconds(max(raw - self._at, 0))
+        marks = self.selection.marks
+        used = [s for s in self.filters if marks.get(s) in (SELECTED, COMBINED)]
+        grown = [self.filters[s].bound(raw) - self.filters[s].bound(self._at) for s in used]
+        return self.selection.distance + max(grown, default=DRIFT * seconds(raw - self._at))
+
+    def _known(self) -> tuple[float, float]:
+        """Frequency and skew to begin a filter with: the surest filter's.  Not the combined
+        ones, for filters that all began with the same have not each found it out anew."""
+        learned = [e for path in self.filters.values() if (e := path.at(self._at))]
+        best = min(learned, key=lambda e: e.skew, default=None)
+        return (best.frequency, best.skew) if best else self._prior

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pints.sample import Sample
 from pints.timescale import NS, Raw, seconds
 
+DRIFT = 15e-6
+"""PHI (RFC 5905): by how much bounds grow per second once the frequency is known."""
 WANDER = 2e-9
 """Random walk of the crystal's frequency, per sqrt(s): a bare crystal in a heated room."""
 JITTER = 1e-7
@@ -50,6 +52,9 @@ class PathFilter:
         self._prior = (frequency, skew)
         self._delays: deque[float] = deque(maxlen=MEMORY)
         self._raw: Raw | None = None
+        self._first: tuple[Raw, float, float] | None = None
+        self._last = (0.0, 0.0)
+        # Of the first sample since the start: instant, phase, bound; of the last: the latter.
         self._x = (0.0, frequency)
         self._p = (0.0, 0.0, skew * skew)  # variances: phase, covariance, frequency
         self._doubts = 0
@@ -65,10 +70,11 @@ class PathFilter:
         """The sample as this filter's phase, seconds."""
         return seconds(sample.time - sample.raw - self._base)
 
-    def add(self, sample: Sample) -> None:
-        """Take a sample in."""
+    def add(self, sample: Sample) -> bool:
+        """Take a sample in; False for one that comes late and out of order, which can teach
+        nothing that was not learned."""
         if self._raw is not None and sample.raw <= self._raw:
-            return  # late and out of order: it can teach nothing that was not learned
+            return False
         self._delays.append(sample.delay)
         variance = self._variance(sample)
         measured = self.phase_of(sample)
@@ -80,7 +86,10 @@ class PathFilter:
             self._predict(sample.raw)
             self._update(measured, variance)
         self._raw = sample.raw
+        self._last = measured, sample.distance
+        self._first = self._first or (sample.raw, *self._last)
         self.samples += 1
+        return True
 
     def at(self, raw: Raw) -> Estimate | None:
         """What is known of an instant at or after the last sample; None before the first."""
@@ -90,6 +99,25 @@ class PathFilter:
         span = (raw - self._raw) / NS
         grown = pp + 2 * span * pf + span * span * ff + self._process(span)[0]
         return Estimate(phase + frequency * span, frequency, grown**0.5, (ff**0.5))
+
+    def bound(self, raw: Raw) -> float:
+        """How far the estimate may be off at a raw instant, whatever the noise, seconds: the
+        last sample's bound and what the filter made of it, and the frequency's bound since."""
+        assert self._raw is not None
+        measured, distance = self._last
+        drift = DRIFT + self._frequency_bound()
+        return distance + abs(measured - self._x[0]) + drift * seconds(max(raw - self._raw, 0))
+
+    def _frequency_bound(self) -> float:
+        """What was known before, or the slopes that the first and the last sample allow."""
+        frequency, skew = self._prior
+        known = abs(self._x[1] - frequency) + 3 * skew
+        if self._raw is None or self._first is None or self._raw <= self._first[0]:
+            return known
+        began, phase, distance = self._first
+        span = seconds(self._raw - began)
+        slope = (self._last[0] - phase) / span
+        return min(known, abs(self._x[1] - slope) + (distance + self._last[1]) / span)
 
     def _variance(self, sample: Sample) -> float:
         least = min(self._delays)
@@ -134,6 +162,7 @@ class PathFilter:
 
     def _restart(self, measured: float, variance: float) -> None:
         self._doubts = 0
+        self._first = None
         last = self._delays[-1]
         self._delays.clear()
         self._delays.append(last)

@@ -47,7 +47,21 @@ class Selection:
 
 
 def select(candidates: Sequence[Candidate]) -> Selection | None:
-    """Choose among candidates; None when no majority of them agrees."""
+    """Choose among candidates; None when no majority of them agrees.
+
+    Where one of them authenticates itself, only such are asked: plain ones, however many, may
+    neither outvote them nor narrow their bound.
+    """
+    authentic = [c for c in candidates if c.authenticated]
+    if authentic and len(authentic) < len(candidates):
+        found_by_them = select(authentic)
+        if found_by_them is not None:
+            for plain in candidates:
+                if not plain.authenticated:
+                    off = abs(plain.phase - found_by_them.phase)
+                    near = off <= plain.distance + found_by_them.distance
+                    found_by_them.marks[plain.source] = LEFT_OUT if near else FALSETICKER
+        return found_by_them
     by_name = {c.source: c for c in candidates}
     found = agreement({c.source: (c.phase - c.distance, c.phase + c.distance) for c in candidates})
     if found is None or 2 * len(found.members) <= len(candidates):
@@ -56,8 +70,6 @@ def select(candidates: Sequence[Candidate]) -> Selection | None:
     for name in found.members:
         marks[name] = LEFT_OUT
     chimers = [by_name[name] for name in sorted(found.members)]
-    if any(c.authenticated for c in chimers):
-        chimers = [c for c in chimers if c.authenticated]
     best = min(chimers, key=_cost)
     used = [c for c in chimers if _cost(c) <= COMBINE_LIMIT * _cost(best)]
     for c in used:
@@ -76,7 +88,7 @@ def select(candidates: Sequence[Candidate]) -> Selection | None:
         ** 0.5,
         distance=max(phase - found.low, found.high - phase),
         frequency=frequency,
-        skew=sum(skews) ** -0.5,
+        skew=min(c.skew for c in used),  # of one crystal: what is common to all averages not out
         best=best.source,
         marks=marks,
     )
