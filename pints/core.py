@@ -28,12 +28,11 @@ from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.states import Basis, State
 from pints.bootstrap.witness import identity, is_witness
 from pints.client.association import LOST_AFTER, Association, Failure, Remark
+from pints.client.batches import Batches
 from pints.client.session import (
     RENEW_AFTER,
     SavedSession,
     Session,
-    encode_batch,
-    lay_aside,
     revive,
 )
 from pints.config import Config, SourceConfig
@@ -42,13 +41,13 @@ from pints.sync.discipline import Discipline
 from pints.sync.filter import FREQUENCY_PRIOR
 from pints.sync.poll import PollControl
 from pints.sync.select import FALSETICKER, UNUSABLE, Selection
-from pints.sync.steer import Steering, steer
+from pints.sync.slew import SlewAccount
+from pints.sync.steer import steer
 from pints.timescale import (
     DAY,
     HOUR,
     Boot,
     Instant,
-    Raw,
     Reading,
     after,
     seconds,
@@ -60,10 +59,6 @@ from pints.worker.messages import Exchanged, ExchangeTask, Failed, Resolved, Res
 
 TASK_TIMEOUT = 15.0
 """Seconds for a key exchange with its look-ups."""
-BATCHES = 3
-"""Batches of cookies on disk: boots in a row that may do without a key exchange."""
-SESSIONS_WAIT = 10.0
-"""Seconds that the first batch of a boot waits for sources that have not answered yet."""
 STEP_LIMIT = 0.5
 """A verified clock further off than this was set by somebody: it is stepped back (R10)."""
 SETTLE_LIMIT = 1e-3
@@ -114,29 +109,22 @@ class Core:
         self._polls = {s.id: PollControl(s.minpoll, s.maxpoll) for s in config.sources}
         self._tasks: dict[int, str] = {}
         self._next_task = 1
-        self._steering: Steering | None = None
         self._ratcheted = remembered.floors.ratcheted
         self._save_due = after(now.boot, config.state.save_interval)
         self._refresh_due = after(now.boot, DAY)
         self._was_anchored = False
-        self._sessions_due: Boot | None = None
-        self._sessions_old = False
-        """Keys were renewed: the batches on disk hold older ones."""
-        self._refreshed: Boot | None = None
-        self._slewed_before = 0
-        """ns by which slews that are over moved the clock, and the boot clock with it."""
-        self._last = now
+        self._batches = Batches(remembered.board, remembered.batches)
+        self._slews = SlewAccount(now)
         self._said: dict[str, str] = {}
         """The last remark on each source, until it gives a good answer."""
 
     # --- events --------------------------------------------------------------------------
-    # Linux slews the boot clock together with real time.  What is held against it (belief,
-    # testimonies, deadlines) would be off by every slew, so each event takes the slews out
-    # of the readings it is given, and what goes back to the shell gets them again.
+    # Each takes the slews out of the readings it is given (`sync.slew` says why), and what
+    # goes back to the shell gets them again.
 
     def begin(self, now: Reading) -> list[Action]:
         """The first actions: every source is asked at once, none waits for another."""
-        now = self._unslewed(now)
+        now = self._slews.without(now)
         saved = {s.source: s for s in self._remembered.sessions}
         for association in self.associations.values():
             session = self._revived(saved.get(association.id), association.config)
@@ -151,16 +139,12 @@ class Core:
         """When `handle_timer` should be called next."""
         times = [d for a in self.associations.values() if (d := a.due()) is not None]
         times.append(self._save_due)
-        if self._sessions_due is not None:
-            times.append(self._sessions_due)
-        if self._steering is not None:
-            # The end of a slew: raw and boot time differ by the rate alone, and it is short.
-            times.append(Boot(self._last.boot + self._steering.until - self._last.raw))
-        return Boot(min(times) + self._slewed(self._last.raw))
+        times += [t for t in (self._batches.due, self._slews.due()) if t is not None]
+        return self._slews.with_slews(min(times))
 
     def handle_timer(self, now: Reading) -> list[Action]:
         """Do what is due."""
-        return self._act(self._unslewed(now))
+        return self._act(self._slews.without(now))
 
     def _act(self, now: Reading) -> list[Action]:
         actions: list[Action] = []
@@ -173,10 +157,10 @@ class Core:
                 actions += self._lose(association, now)
             if association.wants_task(now.boot):
                 actions.append(self._start(association))
-        if self._steering is not None and now.raw >= self._steering.until:
+        if self._slews.over(now.raw):
             actions += self._end_slew(now)
-        if self._sessions_due is not None and now.boot >= self._sessions_due:
-            actions += self._save_new_sessions(now)
+        if self._batches.due is not None and now.boot >= self._batches.due:
+            actions += self._awaited_batches(now)
         if now.boot >= self._save_due:
             self._save_due = after(now.boot, self.config.state.save_interval)
             actions += self._save(now)
@@ -186,7 +170,7 @@ class Core:
         self, source: str, data: bytes, sent: Reading, received: Reading, error: float, now: Reading
     ) -> list[Action]:
         """A datagram came on the socket of the source's last request."""
-        now, sent, received = map(self._unslewed, (now, sent, received))
+        now, sent, received = map(self._slews.without, (now, sent, received))
         association = self.associations[source]
         session = association.session
         near = self.bootstrap.estimate(now.boot).time
@@ -207,7 +191,7 @@ class Core:
 
     def handle_result(self, result: Result, now: Reading) -> list[Action]:
         """The worker has done a task."""
-        now = self._unslewed(now)
+        now = self._slews.without(now)
         source = self._tasks.pop(result.id, None)
         if source is None:
             return []
@@ -223,13 +207,13 @@ class Core:
 
     def belief_recorded(self, ok: bool, now: Reading) -> list[Action]:
         """The shell tells how `RecordBelief` went (R9)."""
-        now = self._unslewed(now)
+        now = self._slews.without(now)
         return self._follow(self.bootstrap.recorded(ok, now), now, steer_too=False)
 
     def save(self, now: Reading, final: bool = False) -> list[Action]:
         """What should outlast this daemon: seldom, for writes wear the card.  `final` is a
         clean stop, when batches that were spent are replaced."""
-        return self._save(self._unslewed(now), final)
+        return self._save(self._slews.without(now), final)
 
     def _save(self, now: Reading, final: bool = False) -> list[Action]:
         bootstrap = self.bootstrap
@@ -252,7 +236,7 @@ class Core:
         if stale:
             self._refresh_due = after(now.boot, DAY)
         if stale or final:
-            actions += self._save_sessions(refresh=stale or self._sessions_old)
+            actions += self._fill_batches(anew=stale)
         return actions
 
     # --- what the reports read -----------------------------------------------------------
@@ -298,7 +282,7 @@ class Core:
                     continue
                 real = Instant(target)
                 self.steps += 1
-                action = SetClock(real, self._slewed_boot(now))
+                action = SetClock(real, self._slews.with_slews(now.boot, now.raw))
             if isinstance(action, RecordBelief):
                 pending, belief = self.bootstrap.pending, self.bootstrap.belief
                 assert pending is not None and belief is not None
@@ -313,7 +297,7 @@ class Core:
 
     def _record(self, belief: Belief, basis: Basis, now: Reading) -> RecordBelief:
         """The belief against the boot clock as the next daemon will read it, slews and all."""
-        believed = replace(belief.at(now.boot), boot=self._slewed_boot(now))
+        believed = replace(belief.at(now.boot), boot=self._slews.with_slews(now.boot, now.raw))
         return RecordBelief(believed.encode(self._remembered.boot_id, basis.value))
 
     def _choose(self, now: Reading) -> Selection | None:
@@ -323,7 +307,7 @@ class Core:
             return None
         refused = {r.source for r in self.bootstrap.refusals}
         usable = {
-            a.id: a.config.nts
+            a.id: a.config.nts and a.id not in self.config.network
             for a in self.associations.values()
             if a.reach
             and a.unanswered < LOST_AFTER
@@ -362,16 +346,15 @@ class Core:
         actions: list[Action] = []
         if abs(offset) > STEP_LIMIT + self.discipline.bound(now.raw):
             text = f"R10: clock is {span(offset)} off what it was set to: stepped back"
-            actions.append(SetClock(true, self._slewed_boot(now)))
+            actions.append(SetClock(true, self._slews.with_slews(now.boot, now.raw)))
             actions.append(Log(logging.WARNING, text, "R10"))
             self.steps += 1
             offset = 0.0
         self.last_offset = offset
         self.last_update = now
-        self._end_slew(now)
         best = self.associations[selection.best]
         steering = steer(offset, selection.frequency, float(1 << best.poll), now.raw)
-        self._steering = steering
+        self._slews.begin(steering)
         bound = abs(offset) + self.discipline.bound(now.raw)
         verified = self.bootstrap.state is State.VERIFIED
         return [
@@ -382,30 +365,8 @@ class Core:
 
     def _end_slew(self, now: Reading) -> list[Action]:
         """Run at the crystal's own frequency error again; keep account of the slew."""
-        if self._steering is None:
-            return []
-        self._slewed_before = self._slewed(now.raw)
-        frequency, self._steering = self._steering.frequency, None
-        return [Steer(frequency)]
-
-    def _slewed(self, raw: Raw) -> int:
-        """ns by which all slews so far have moved the boot clock."""
-        steering = self._steering
-        if steering is None or raw <= steering.since:
-            return self._slewed_before
-        return self._slewed_before + steering.slewed(raw)
-
-    def _unslewed(self, reading: Reading) -> Reading:
-        """A reading whose boot time ran at true rate, as nearly as it is known."""
-        boot = Boot(reading.boot - self._slewed(reading.raw))
-        reading = replace(reading, boot=boot)
-        if reading.raw > self._last.raw:
-            self._last = reading
-        return reading
-
-    def _slewed_boot(self, now: Reading) -> Boot:
-        """The boot clock as the shell reads it."""
-        return Boot(now.boot + self._slewed(now.raw))
+        frequency = self._slews.end(now.raw)
+        return [] if frequency is None else [Steer(frequency)]
 
     def _on_state(self, now: Reading) -> list[Action]:
         """What a change of trust brings with it."""
@@ -421,10 +382,10 @@ class Core:
                 association.renew(now.boot)
         if newly_anchored:
             self._was_anchored = True
-            self._sessions_due = after(now.boot, SESSIONS_WAIT)
-            return self._save(now) + self._save_new_sessions(now)
-        if self._sessions_due is not None:
-            return self._save_new_sessions(now)
+            self._batches.expect(now.boot)
+            return self._save(now) + self._awaited_batches(now)
+        if self._batches.due is not None:
+            return self._awaited_batches(now)
         return [] if bootstrap.steady else self._end_slew(now)
 
     def _outlived(self, association: Association, session: Session, now: Reading) -> bool:
@@ -468,7 +429,7 @@ class Core:
         session.checked = self.bootstrap.checked(association.id)
         association.found_keys(session, now.boot)
         if self._was_anchored:
-            self._renew_batches(now)
+            self._batches.keys_renewed(now.boot)
         return self._follow(actions, now) + self._act(now)
 
     def _revived(self, saved: SavedSession | None, source: SourceConfig) -> Session | None:
@@ -496,47 +457,24 @@ class Core:
             )
         )  # fmt: skip
 
-    def _save_new_sessions(self, now: Reading) -> list[Action]:
-        """The first batches of this boot, or of renewed keys: once all sources can be in them,
-        or it is late."""
-        if self._sessions_due is None:
+    def _awaited_batches(self, now: Reading) -> list[Action]:
+        if not self._may_save_sessions:
+            self._batches.give_up(now.boot)
             return []
-        asked = [a.session for a in self.associations.values() if a.config.nts]
-        if now.boot < self._sessions_due and not all(s and s.proven for s in asked):
-            return []
-        self._sessions_due = None
-        return self._save_sessions(refresh=self._sessions_old)
+        sources = self.associations.values()
+        awaited = self._batches.awaited(sources, self.config.network, now.boot)
+        return [Save(name, data) for name, data in awaited]
 
-    def _renew_batches(self, now: Reading) -> None:
-        """Keys were renewed: so must be what is laid aside, soon but not all the time."""
-        self._sessions_old = True
-        rested = self._refreshed is None or now.boot >= after(self._refreshed, HOUR)
-        if rested and self._sessions_due is None:
-            self._refreshed = now.boot
-            self._sessions_due = after(now.boot, SESSIONS_WAIT)
-
-    def _save_sessions(self, refresh: bool) -> list[Action]:
-        """Fill up the batches on disk (or replace them all); one cookie of each source."""
-        if not self.bootstrap.anchored or not self._remembered.durable:
+    def _fill_batches(self, anew: bool) -> list[Action]:
+        if not self._may_save_sessions:
             return []
-        actions: list[Action] = []
-        if refresh:
-            self._sessions_old = False
-        start = 0 if refresh else self._remembered.batches
-        for number in range(start, BATCHES):
-            rows = [
-                row
-                for a in self.associations.values()
-                if a.session is not None
-                and a.id not in self.config.network
-                and (row := lay_aside(a.id, a.session, a.session.addresses[0])) is not None
-            ]
-            if not rows:
-                break
-            data = encode_batch(self._remembered.board, rows)
-            actions.append(Save(f"sessions/{number}.json", data))
-            self._remembered.batches = max(self._remembered.batches, number + 1)
-        return actions
+        files = self._batches.fill(self.associations.values(), self.config.network, anew)
+        return [Save(name, data) for name, data in files]
+
+    @property
+    def _may_save_sessions(self) -> bool:
+        """R6, and only where an unlink is for good."""
+        return self.bootstrap.anchored and self._remembered.durable
 
     def _warnings(self) -> list[Action]:
         floors, bootstrap = self._remembered.floors, self.bootstrap
@@ -556,8 +494,3 @@ class Core:
         if not self.bootstrap.witnesses:
             return "nothing: no NTS source is configured"
         return f"{self.bootstrap.needed} of {self.bootstrap.witnesses} witnesses"
-
-
-def batch_names() -> list[str]:
-    """The files of laid-aside cookies, in the order in which they are spent."""
-    return [f"sessions/{number}.json" for number in reversed(range(BATCHES))]

@@ -34,9 +34,10 @@ from pints.actions import (
 from pints.address import Address
 from pints.bootstrap.belief import Belief, Floors, decode_belief
 from pints.bootstrap.states import State
+from pints.client.batches import batch_names
 from pints.client.session import SavedSession, decode_batch
 from pints.config import Config
-from pints.core import Core, Remembered, batch_names
+from pints.core import Core, Remembered
 from pints.errors import DeviceError, PintsError, StateError
 from pints.report import Reporter
 from pints.shell.board import board_id

@@ -6,8 +6,8 @@ import pytest
 
 from pints import restore
 from pints.bootstrap.belief import decode_belief
+from pints.client.batches import BATCHES, batch_names
 from pints.client.session import decode_batch
-from pints.core import BATCHES, batch_names
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, HOUR, Instant, nanoseconds, seconds
 from pints.worker.messages import Failed, Resolved
@@ -77,6 +77,13 @@ def test_saved_time_is_less_than_true_time_and_not_by_much(device: Device) -> No
         assert 0 < late < 1.0
         device.start()
         assert device.reaches("verified", within=1.0)
+
+
+def test_what_was_ratcheted_is_the_floor_from_then_on(device: Device) -> None:
+    """R1 in the same boot, too."""
+    floor = device.core.bootstrap.floors.hard
+    assert device.reaches("verified", "anchored", within=2 * HOUR)
+    assert floor < device.core.bootstrap.floors.hard == device.saved_ratchet()
 
 
 def test_the_belief_outlasts_a_daemon_that_slewed(device: Device) -> None:

@@ -305,6 +305,11 @@ def test_only_a_clock_below_floor_or_above_ceiling_is_moved(
     assert clock.set_to == ([] if floor <= now <= EPOCH + restore.CEILING else [floor])
 
 
+def test_a_time_saved_at_the_ceiling_itself_counts() -> None:
+    last = EPOCH + restore.CEILING
+    assert restore.soft_floor(EPOCH, last, last + 1) == (last, "saved time")
+
+
 @pytest.mark.parametrize("beyond", [0, 1])
 def test_the_ceiling_itself_is_allowed(tmp_path: Path, clock: Clock, beyond: int) -> None:
     assert run(tmp_path, clock, EPOCH + restore.CEILING + beyond) == 0

@@ -23,6 +23,8 @@ from pints.wire import ntp, nts
 
 LOST_AFTER = 3
 """Unanswered polls after which a source counts as lost."""
+ASK_NAME_EVERY = 32
+"""Unanswered polls between look-ups of a plain source's name, once it is lost."""
 BURST = 4
 """Requests of the first burst, and of one after a loss."""
 BURST_INTERVAL = 2.0
@@ -132,6 +134,11 @@ class Association:
         self._unasked = False
         """The last poll found nothing to ask with."""
 
+    @property
+    def address(self) -> Address:
+        """The one that is asked now: a dead one costs one poll, not all of them."""
+        return self.addresses[self._turn % len(self.addresses)]
+
     # --- what is due ---------------------------------------------------------------------
 
     def begin(self, now: Boot, session: Session | None = None) -> None:
@@ -203,6 +210,7 @@ class Association:
     def found_addresses(self, addresses: tuple[Address, ...], now: Boot) -> None:
         """Where the NTP server is."""
         self.addresses = addresses
+        self._turn = 0
         self._seeking = False
         self._seek_due = None
         self.failure = None
@@ -321,9 +329,7 @@ class Association:
                 session.ciphers.c2s, entropy(session.algorithm.nonce_length),
             )  # fmt: skip
         self._pending = _Pending(transmit, identifier, session)
-        # A dead address costs one poll, not all of them.
-        address = self.addresses[self._turn % len(self.addresses)]
-        return Request(address, packet)
+        return Request(self.address, packet)
 
     def _note_unanswered(self, now: Boot) -> None:
         if self._pending is None and not self._unasked:
@@ -332,12 +338,12 @@ class Association:
         if self._pending is None or not self._pending.useful:
             self.unanswered += 1
             self._turn += 1
+            if not self.config.nts and self.unanswered % ASK_NAME_EVERY == LOST_AFTER:
+                self._seek(now)  # the name may have moved on
             if self.unanswered == LOST_AFTER:
                 self._burst = 0
                 if not self._unwelcome:
                     self.poll = self.config.minpoll  # to see it come back
-                if not self.config.nts:
-                    self._seek(now)  # its name may have moved on
         self._pending = None
         self.reach = self.reach << 1 & 0xFF
 
@@ -365,7 +371,8 @@ class Association:
             self._burst = 0
             self._unwelcome = True
             self.poll = self.config.maxpoll
-            self._poll_due = after(now, float(1 << self.poll))
+            spread = 0.99 + 0.02 * self._entropy(1)[0] / 255
+            self._poll_due = after(now, float(1 << self.poll) * spread)
         return Remark(
             logging.INFO, f"{self.id}: R11: kiss {code!r}; polling slowly at most", _KISS_HINT
         )

@@ -4,8 +4,8 @@ The state is the phase (true time less raw time less a constant, s) and the crys
 error (s/s, positive when the crystal is slow), both at the raw instant of the last sample.
 The noise of a sample comes from its own round trip: with excess delay e over the path's
 minimum the truth lies within +-e/2, so its variance is e^2/12 when every point is as likely.
-The minimum itself is not known, only bounded by what was seen: a share of the mean excess
-stands in for that, so that no sample ever counts as exact.
+The minimum itself is not known, only bounded by what was seen: the mean excess stands in for
+that, so that no sample ever counts as exact.
 """
 
 from collections import deque
@@ -96,7 +96,7 @@ class PathFilter:
         if self._raw is None:
             return None
         (phase, frequency), (pp, pf, ff) = self._x, self._p
-        span = (raw - self._raw) / NS
+        span = max(raw - self._raw, 0) / NS
         grown = pp + 2 * span * pf + span * span * ff + self._process(span)[0]
         return Estimate(phase + frequency * span, frequency, grown**0.5, (ff**0.5))
 
@@ -125,7 +125,7 @@ class PathFilter:
         mean = sum(self._delays) / len(self._delays) - least
         # Before there is a mean, a quarter of the delay is the guess that soon washes out.
         mean += least / 4 / len(self._delays) ** 2
-        return (excess * excess + mean * mean / 3) / 12 + sample.dispersion**2 / 100
+        return (excess * excess + mean * mean) / 12 + sample.dispersion**2 / 100
 
     @staticmethod
     def _process(span: float) -> tuple[float, float, float]:

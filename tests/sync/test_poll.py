@@ -26,7 +26,8 @@ def test_calm_doubles_the_interval_after_a_while() -> None:
 
 def test_the_first_burst_concludes_nothing() -> None:
     control = PollControl(6, 10)
-    assert all(control.after_sample(6, path(0.0, n)) == 6 for n in range(SETTLED + 1))
+    polls = [control.after_sample(6, path(0.0, n)) for n in range(1, SETTLED + PATIENCE + 1)]
+    assert polls == [6] * (SETTLED + PATIENCE - 1) + [7]
 
 
 def test_a_surprise_halves_it_and_patience_begins_anew() -> None:

@@ -21,9 +21,10 @@ from pints.actions import (
     Steer,
 )
 from pints.bootstrap.belief import Floors, decode_belief
+from pints.client.batches import batch_names
 from pints.client.session import SavedSession, decode_batch
 from pints.config import BootstrapConfig, Config, SourceConfig
-from pints.core import Core, Remembered, batch_names
+from pints.core import Core, Remembered
 from pints.errors import StateError
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, Boot, Instant, nanoseconds, seconds

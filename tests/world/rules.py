@@ -92,7 +92,7 @@ class Rules:
     def _boot(self) -> Boot:
         """The boot clock without the slews, as the core counts it."""
         now = self.device.clock.read()
-        return Boot(now.boot - self.device.core._slewed(now.raw))
+        return Boot(now.boot - self.device.core._slews.moved(now.raw))
 
     def _witnesses(self) -> list[str]:
         config = self.device.config

@@ -7,8 +7,8 @@ Every scenario names the state it must end in, by when, and how far off the cloc
 import pytest
 
 from pints import restore
+from pints.client.batches import BATCHES, batch_names
 from pints.config import BootstrapConfig, SourceConfig
-from pints.core import BATCHES, batch_names
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds, seconds
 from tests.world.device import Device
 from tests.world.rules import TORN, tear
@@ -487,15 +487,19 @@ def test_files_cut_in_half(world: World) -> None:
 
 
 def test_saved_time_beyond_the_ceiling_is_ignored(world: World) -> None:
-    """Poisoned: reported, and nothing of it believed."""
+    """Poisoned: reported, and nothing of it believed.  Nor lowered: that is a command's."""
     world.five()
     device = Device(world)
     device.remember(-25 * YEAR)
+    poison = device.saved_ratchet()
     device.boot()
     assert device.error() < 0
     assert device.refused("R1")
     assert device.reaches("verified", within=1.0)
     assert abs(device.error()) < GOOD
+    assert device.reaches("verified", "anchored", within=2 * HOUR)
+    device.stop()
+    assert device.saved_ratchet() == poison
 
 
 def test_saved_time_in_the_future_below_the_ceiling(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pints import restore
 from pints.address import Address
 from pints.config import BootstrapConfig, SourceConfig
+from pints.sync.discipline import Discipline
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
 from pints.wire import ntp, nts
 from tests.world.device import Device
@@ -624,7 +625,8 @@ def test_quorum_that_turns_is_holdover_never_its_time(world: World, by: float) -
     assert abs(device.error()) < 0.1
 
 
-def test_quorum_that_walks_back_stops_at_the_ratchet(world: World) -> None:
+@pytest.mark.parametrize("pace", [0.0505, 0.1, 1.0])
+def test_quorum_that_walks_back_stops_at_the_ratchet(world: World, pace: float) -> None:
     """A quorum of valid keys may lead the clock astray; below the saved time never."""
     servers = world.five()
     device = Device(world)
@@ -633,12 +635,30 @@ def test_quorum_that_walks_back_stops_at_the_ratchet(world: World) -> None:
 
     def walk() -> None:
         for server in servers:
-            server.lie -= 2.0  # faster than time goes on
-        world.at(1.0, walk)
+            server.lie -= pace  # faster than time goes on
+        world.at(0.05, walk)
 
     walk()
-    world.run(2 * HOUR)  # `rules` looks at every reading
+    world.run(600)  # `rules` looks at every reading
     assert device.clock.read().real >= device.saved_ratchet()
+
+
+@pytest.mark.parametrize("wrong", [-2 * YEAR, -HOUR, -0.3, 0.3, HOUR, 25 * YEAR])
+def test_whatever_the_filters_say_the_clock_stays_within_the_belief(
+    world: World, monkeypatch: pytest.MonkeyPatch, wrong: float
+) -> None:
+    """A raw clock that stood still while the machine slept, say."""
+    world.five()
+    device = Device(world)
+    device.boot()
+    assert device.reaches("verified", within=1.0)
+    world.run(60)
+    monkeypatch.setattr(
+        Discipline, "true_time", lambda self, raw: world.true_time() + nanoseconds(wrong)
+    )
+    world.run(2 * HOUR)
+    assert device.core.bootstrap.belief is not None
+    assert abs(device.error()) < 0.2, "the belief's width, an old answer's growth included"
 
 
 def test_restarts_do_not_reopen_relaxed_dates(world: World) -> None:

@@ -5,7 +5,7 @@ when it is over an honest majority is believed.
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pints.core import batch_names
+from pints.client.batches import batch_names
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
 from tests.world.device import Device
 from tests.world.test_hostile import UID, kiss
