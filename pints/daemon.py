@@ -47,7 +47,7 @@ from pints.shell.loop import Loop, Timer
 from pints.shell.memory import release
 from pints.shell.notify import Notifier
 from pints.shell.software_clock import SoftwareClock
-from pints.shell.store import Store
+from pints.shell.store import Store, hold
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp, hold_stamps
 from pints.shell.worker import InlineWorker, Worker
@@ -107,17 +107,19 @@ class Daemon:
     def __init__(self, config: Config, machine: Machine) -> None:
         self.config = config
         self.clock = machine.clock
-        os.makedirs(config.state.runtime, mode=0o755, exist_ok=True)
+        # What can fail comes first: a start that is refused must not have spent anything.
+        self._held = hold(config.state.directory)
+        _make_runtime(config.state.runtime)
         self.store = Store(config.state.directory, durable=machine.durable)
         self.runtime = Store(config.state.runtime)
         self.loop = Loop(self.clock)
+        self.control = self._make_control()
+        self.server = self._make_server()
         now = self.clock.read()
         self.core = Core(config, self._remember(machine.build_epoch), now, machine.entropy)
         worker = InlineWorker if machine.inline_worker else Worker
         self.worker = worker(self.loop, self._on_result)
         self.notifier = Notifier()
-        self.server = self._make_server()
-        self.control: ControlServer | None = None
         self.waiting: list[tuple[str, Reply]] = []
         self.reporter = Reporter(self)
         self._stamps = hold_stamps() if config.sources else None
@@ -129,15 +131,9 @@ class Daemon:
 
     def run(self) -> None:
         """From the first request to the last save."""
-        self.loop.on_signal(signal.SIGTERM, self.loop.stop)
-        self.loop.on_signal(signal.SIGINT, self.loop.stop)
-        if self.config.control_path:
-            group = _group(self.config.control.group)
-            self.control = ControlServer(
-                self.loop, self.config.control_path, self._on_request, group
-            )
-        if self.server is not None:
-            self.server.start()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self.loop.on_signal(number, self.loop.stop)
+        log.info("%s", self.reporter.opening())
         self._do(self.core.begin(self.clock.read()))
         self.notifier.ready(self.reporter.headline())
         self._watch()
@@ -158,6 +154,7 @@ class Daemon:
             self._stamps.close()
         self.worker.close()
         self.loop.close()
+        os.close(self._held)
 
     def _remember(self, build_epoch: Instant) -> Remembered:
         """What earlier runs left.  Whatever is torn or foreign is set aside, said, survived."""
@@ -373,7 +370,15 @@ class Daemon:
         # Imported only where it is configured: not needed costs nothing.
         from pints.server.ntp_server import NtpServer
 
-        return NtpServer(self.loop, self.clock, self.config.server, self.store, log)
+        server = NtpServer(self.loop, self.clock, self.config.server, self.store, log)
+        server.start()
+        return server
+
+    def _make_control(self) -> ControlServer | None:
+        path = self.config.control_path
+        if not path:
+            return None
+        return ControlServer(self.loop, path, self._on_request, _group(self.config.control.group))
 
 
 def _decode_time(data: bytes) -> tuple[int, int]:
@@ -387,12 +392,23 @@ def _decode_drift(data: bytes) -> tuple[float, float]:
     try:
         drift = json.loads(data)
         frequency, skew = float(drift["frequency"]), float(drift["skew"])
-    except (ValueError, KeyError, TypeError):
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         raise StateError("torn or foreign") from None
     if not (abs(frequency) < 1e-3 and 0 < skew < 1e-3):
         raise StateError("out of range")
     # A crystal that slept meanwhile woke at another temperature.
     return frequency, max(skew, 1e-6)
+
+
+def _make_runtime(path: str) -> None:
+    """Unlike the state folder it may be entered by others: the control socket is in it."""
+    try:
+        os.makedirs(path, mode=0o755, exist_ok=True)
+    except OSError as e:
+        raise DeviceError(
+            f"cannot make {path}: {e.strerror}",
+            "run as root or as the service, or set directory and runtime in [state]",
+        ) from None
 
 
 def _group(name: str) -> int | None:

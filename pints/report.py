@@ -11,6 +11,7 @@ from pints import __version__
 from pints.bootstrap.states import Basis, State
 from pints.client.association import LOST_AFTER, Association
 from pints.errors import PintsError
+from pints.shell.system_clock import SystemClock
 from pints.timescale import Boot, Reading, iso, seconds
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ class Reporter:
             return bootstrap.state is not State.UNSET
         good = bootstrap.state is State.VERIFIED
         return good and (level == "verified" or bootstrap.basis is Basis.ANCHORED)
+
+    def opening(self) -> str:
+        """The daemon's first line: what it is about to do."""
+        daemon = self._daemon
+        count = len(daemon.core.associations)
+        clock = "" if isinstance(daemon.clock, SystemClock) else ", on a copy of the clock"
+        sources = f"{count} source{'s' if count != 1 else ''}"
+        return f"pints {__version__}: {sources}, state in {daemon.store.directory}{clock}"
 
     def headline(self) -> str:
         """One line for the service manager."""
@@ -207,7 +216,7 @@ class Reporter:
             "ceiling": iso(bootstrap.floors.ceiling),
             "witnesses": bootstrap.witnesses,
             "needed": bootstrap.needed,
-            "members": sorted(bootstrap.finding.members) if bootstrap.finding else [],
+            "members": sorted(bootstrap.finding.agreeing) if bootstrap.finding else [],
             "refusals": [str(r) for r in bootstrap.refusals],
             "testimonies": [
                 {

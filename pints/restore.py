@@ -21,6 +21,7 @@ CEILING = 20 * 31_556_952 * NS
 WITNESS_FILES = ("/usr/lib/clock-epoch", "/var/lib/systemd/timesync/clock")
 """Files whose modification time is a time that has passed, as systemd reads them."""
 MAX_SIZE = 4096
+USAGE = "usage: pints restore [--state DIR] [--dry-run] [--forget]"
 
 
 def encode(ratcheted: int, seen: int) -> bytes:
@@ -72,7 +73,7 @@ def saved_time(state: str) -> "tuple[int, int]":
     """Ratcheted and seen time of a state folder; zeros, and a word why, where there are none."""
     path = f"{state}/{TIME_FILE}"
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             saved = decode(os.read(descriptor, MAX_SIZE))
         finally:
@@ -102,8 +103,11 @@ def main(argv: "list[str]", now: int = 0, set_clock: "object" = None) -> int:
             dry = True
         elif word == "--forget":
             forget = True
+        elif word in ("-h", "--help"):
+            sys.stdout.write(USAGE + "\n")
+            return 0
         else:
-            _say(f"usage: pints restore [--state DIR] [--dry-run] [--forget], not '{word}'")
+            _say(f"{USAGE}, not '{word}'")
             return 2
     if forget:
         return _forget(state, dry)

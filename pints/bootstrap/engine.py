@@ -148,7 +148,8 @@ class Bootstrap:
                 "R4",
                 f"certificate expired {iso(chain.end)}, before the floor "
                 f"{iso(self.floors.hard)} (RFC 8915 section 8.5)",
-                "its operator must renew it",
+                "its operator must renew it; or, if it is the floor that is wrong: "
+                "pints restore --forget",
             )
         from_future = chain.leaf_not_before > at.high + nanoseconds(FUTURE_TOLERANCE)
         if from_future and self.belief is not None and source in self._identities:

@@ -267,7 +267,9 @@ class Measurement:
             count = f"{asked} requests" if asked > 1 else "a request"
             self.failure = f"{self.host}: no answer from {self._address} to {count}"
             self.hint = f"a firewall on the way may drop UDP port {self._address.port}"
-            if self.nts:
+            if self._chain is not None and not self._in_date():
+                self.hint += f"; and the certificate is {_dates(self._chain)}"
+            elif self.nts:
                 self.hint = f"the key exchange was good, but {self.hint}"
 
     def _in_date(self) -> bool:

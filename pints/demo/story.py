@@ -3,17 +3,20 @@
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pints import daemon, restore
 from pints.cli.client import ask
+from pints.client.batches import BATCHES
 from pints.config import Config, ServerConfig, SourceConfig, StateConfig
 from pints.demo.authority import Authority
 from pints.demo.world import Child, SharedTime, free_port
@@ -26,8 +29,8 @@ BEHIND = 400 * DAY
 OPERATORS = ("Alder", "Birch", "Cedar")
 CRYSTAL = -12e-6
 """Its crystal's frequency error: an ordinary one."""
-PATIENCE = 8.0
-"""Real seconds that any chapter may take."""
+PATIENCE = 60.0
+"""Real seconds that any chapter may take: a Pi Zero is slow, and one that is stuck stays so."""
 WAKES = Instant(0)
 """What a Pi's clock reads at power-on."""
 
@@ -72,10 +75,12 @@ class Story:
         device = self._boot()
         cold = self._follow(device, "verified")
         self._explain(cold)
+        self._until(lambda: self._ask("status")["answering"] == len(OPERATORS))
 
         self.say("\nAn hour later (the demo's clock skips it)")
         self.world.skip(HOUR + 60)
         self._follow(device, "anchored")
+        self._until(lambda: len(os.listdir(f"{self.state.directory}/sessions")) == BATCHES)
 
         self.say("\nPower cut, and a boot two days later: warm")
         device.end()
@@ -177,6 +182,17 @@ class Story:
             time.sleep(0.005)
         raise PintsError(f"the demo's Pi was not {level} within {PATIENCE:g} s")
 
+    def _until(self, so: Callable[[], bool]) -> None:
+        """Wait for what the story does not tell."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with suppress(PintsError, OSError):
+                if so():
+                    return
+            if time.monotonic() > deadline:
+                raise PintsError(f"the demo got stuck for {PATIENCE:g} s")
+            time.sleep(0.01)
+
     def _try_status(self) -> dict[str, Any] | None:
         try:
             return self._ask("status")
@@ -212,7 +228,9 @@ class Story:
 
 
 def run(out: Callable[[str], None]) -> None:
-    """Tell the story in a folder that is gone afterwards."""
+    """Tell the story in a folder that is gone afterwards, however it ends."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda n, _: sys.exit(128 + n))
     with tempfile.TemporaryDirectory(prefix="pints-demo-") as folder:
         story = Story(Path(folder), out)
         try:

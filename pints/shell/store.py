@@ -12,6 +12,7 @@ exists is taken as it is, but refused where somebody else could plant files in i
 """
 
 import errno
+import fcntl
 import logging
 import os
 import stat
@@ -42,6 +43,27 @@ HINTS = {
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not block us
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def hold(directory: str) -> int:
+    """Make the folder this process's own for as long as the descriptor stays open.
+
+    DeviceError where another pints has it: two would spend each other's cookies and steer one
+    clock.  The kernel lets go by itself when the process ends, however it ends.
+    """
+    try:
+        _make(directory)
+        folder = os.open(directory, _DIRECTORY)
+    except OSError as error:
+        raise _failed(directory, "use", error) from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(folder)
+        raise DeviceError(
+            f"another pints uses {directory}", "stop it first, or set state.directory"
+        ) from None
+    return folder
 
 
 class Store:

@@ -208,3 +208,13 @@ def test_the_deviations_of_a_settled_filter_cover_the_truth() -> None:
         assert sum(r < 2 for r in ratios) > 0.85 * len(ratios)
         assert sum(r > 0.2 for r in ratios) > 0.4 * len(ratios)
         assert max(ratios) < 8
+
+
+def test_the_bound_holds_also_where_the_filter_did_not_follow() -> None:
+    """The truth lies within the last sample's bound; the filter may doubt it, not deny it."""
+    last = sample(16.0 * 20, 0.05)
+    path = fed(*(sample(16.0 * n) for n in range(20)), last)
+    estimate = path.at(last.raw)
+    assert estimate is not None
+    assert abs(estimate.phase - 0.05) > last.distance
+    assert path.bound(last.raw) >= abs(estimate.phase - 0.05) + last.distance - 1e-9

@@ -31,7 +31,9 @@ def chronyd(program: Path, folder: Path, authority: Authority) -> Iterator[tuple
         f"bindcmdaddress /\npidfile {folder}/chronyd.pid\nntsprocesses 0\n"
     )
     process = subprocess.Popen(
-        [program, "-x", "-d", "-f", configuration], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [program, "-U", "-x", "-d", "-f", configuration],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     with process:
         try:

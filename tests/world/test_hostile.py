@@ -611,7 +611,8 @@ def test_servers_that_turn_are_outvoted(world: World, by: float, number: int) ->
 
 
 @pytest.mark.parametrize("by", [10.0, -HOUR, YEAR])
-def test_quorum_that_turns_is_holdover_never_its_time(world: World, by: float) -> None:
+def test_quorum_that_turns_is_never_followed(world: World, by: float) -> None:
+    """Holdover while the third has not turned yet; then the belief itself is in dispute."""
     servers = world.five()
     device = Device(world)
     device.boot()
@@ -619,10 +620,32 @@ def test_quorum_that_turns_is_holdover_never_its_time(world: World, by: float) -
     world.run(600)
     for server in servers[:3]:
         server.lie = by
-    assert device.reaches("holdover", within=HOUR)
+    assert world.run(HOUR, lambda: device.state in ("holdover", "disputed"))
     world.run(DAY)
-    assert device.state == "holdover"
+    assert device.state in ("holdover", "disputed")
     assert abs(device.error()) < 0.1
+    for server in servers:
+        server.lie = 0.0
+    assert device.reaches("verified", within=HOUR)
+    assert abs(device.error()) < 0.1
+
+
+def test_who_is_left_in_holdover_is_not_followed(world: World) -> None:
+    """Neither by the clock nor by what is said of it."""
+    servers = world.five()
+    device = Device(world)
+    device.boot()
+    assert device.reaches("verified", within=1.0)
+    world.run(600)
+    silence(servers[2:])
+    for server in servers[:2]:
+        server.lie = 0.3
+    assert device.reaches("holdover", within=HOUR)
+    world.run(HOUR)
+    offset = device.core.clock_offset(device.clock.read())
+    assert offset is not None
+    assert abs(offset) < 0.01
+    assert abs(device.error()) < 0.01
 
 
 @pytest.mark.parametrize("pace", [0.0505, 0.1, 1.0])
