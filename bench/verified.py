@@ -27,13 +27,12 @@ from bench.programs import FLOOR, ROOT, folder, seconds_to_exit
 from bench.series import Series, judge, show
 from bench.worker import worker_start
 from pints.demo.world import SharedTime
-from pints.timescale import DAY, HOUR
+from pints.timescale import DAY
 from tests.device import Device
 from tests.relay import Passed, Place, Relay
 
 GOAL = "<= floor + 6 round trips warm, floor + worker's start + 25 cold"
 RUNS = 20
-ATTEMPTS = 10
 ROUND_TRIP = 0.020
 MISSING = 2
 """Round trips of a cold start that the set-up lacks: the look-up and TCP's own."""
@@ -175,26 +174,13 @@ def _bed(stack: ExitStack) -> Bed:
     sources = "".join(s.source(*p) for s, p in zip(servers, ports, strict=True))
     with Device(place / "earlier", sources, world=world) as device:
         device.wait_for("verified")
-        _grow_old(device, world)
-        device.until("status", lambda status: bool(status["answering"] == len(servers)))
+        device.anchor(len(servers))
     SharedTime(world).skip(DAY)  # so long the power was off
     relay.delay = ROUND_TRIP / 2
     saved = place / "earlier" / "state"
     if not list(saved.glob("sessions/*.json")):
         raise RuntimeError(f"no session was saved: {device.text()}")
     return Bed(relay, (servers[0].host, ports[0][0]), sources, saved, place, volatile)
-
-
-def _grow_old(device: Device, world: str) -> None:
-    """Let hours pass until the device is anchored: one, unless that falls into a slew, at
-    whose rate an hour is enough to tear the quorum apart, and to begin another."""
-    for _ in range(ATTEMPTS):
-        device.until("tracking", lambda tracking: abs(tracking["rate_ppm"]) < 10)
-        SharedTime(world).skip(HOUR + 60)
-        device.until("bootstrap", lambda b: all(t["age"] < 30 for t in b["testimonies"]))
-        if device.ask("status")["basis"] == "anchored":
-            return
-    raise RuntimeError(f"never anchored: {device.text()}")
 
 
 def _round_trip(bed: Bed) -> float:

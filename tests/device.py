@@ -21,7 +21,7 @@ from pints.cli.client import NoDaemonError, ask
 from pints.cli.run import start_log
 from pints.demo.world import SharedTime
 from pints.shell.software_clock import SoftwareClock
-from pints.timescale import NS, Instant
+from pints.timescale import HOUR, NS, Instant
 
 ROOT = Path(__file__).parent.parent
 
@@ -96,6 +96,25 @@ class Device:
                 raise TimeoutError(as_json(document) + "\n" + self.text())
             time.sleep(0.02)
         return document
+
+    def anchor(self, sources: int) -> None:
+        """Let hours pass until the time is anchored and all sources have answered since.
+
+        A packet that is on its way when an hour is skipped takes an hour, so its source is
+        rightly left out, and the quorum's hour begins anew: then it takes another one.
+        """
+        for _ in range(10):
+            self.until("status", lambda s: bool(s["answering"] == sources))
+            self.world.skip(HOUR + 60)
+            self.until(
+                "bootstrap",
+                lambda b: (
+                    len(b["members"]) == sources and all(t["age"] < 30 for t in b["testimonies"])
+                ),
+            )
+            if self.ask("status")["basis"] == "anchored":
+                return
+        raise TimeoutError(self.text())
 
     def text(self) -> str:
         """Its log."""

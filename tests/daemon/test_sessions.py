@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pints.demo.world import SharedTime
-from pints.timescale import DAY, HOUR
+from pints.timescale import DAY
 from pints.wire import extension, nts
 from pints.wire.ntp import HEADER_LENGTH
 from tests.device import Device
@@ -45,8 +45,7 @@ def test_killed_daemons_use_saved_sessions_and_no_cookie_twice(
         sources = relayed(three_pints, relay)
         with Device(tmp_path / "pi", sources, *BEHIND, world=world) as device:
             device.wait_for("verified")
-            SharedTime(world).skip(HOUR + 60)
-            device.wait_for("anchored")
+            device.anchor(sources=3)
             exchanges = sum(p.kind == "tcp" for p in relay.passed)
             for _ in range(3):
                 device.stop(signal.SIGKILL)
@@ -71,9 +70,7 @@ def test_round_trips_to_verified_cold_and_warm(
             trips = [relay.round_trips(server.host) for server in three_pints]
             assert max(trips) + 1 <= 5, trips
 
-            SharedTime(world).skip(HOUR + 60)
-            device.wait_for("anchored")
-            device.until("status", lambda s: bool(s["answering"] == 3))
+            device.anchor(sources=3)
             device.stop(signal.SIGKILL)
             shutil.rmtree(tmp_path / "pi" / "run")
             SharedTime(world).skip(DAY)
