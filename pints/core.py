@@ -113,6 +113,8 @@ class Core:
         self._save_due = after(now.boot, config.state.save_interval)
         self._refresh_due = after(now.boot, DAY)
         self._was_anchored = False
+        self._reported = False
+        """Whether the kernel was told that its clock is synchronized."""
         self._batches = Batches(remembered.board, remembered.batches)
         self._slews = SlewAccount(now)
         self._said: dict[str, str] = {}
@@ -357,6 +359,7 @@ class Core:
         self._slews.begin(steering)
         bound = abs(offset) + self.discipline.bound(now.raw)
         verified = self.bootstrap.state is State.VERIFIED
+        self._reported = verified
         return [
             *actions,
             Steer(steering.rate),
@@ -386,7 +389,12 @@ class Core:
             return self._save(now) + self._awaited_batches(now)
         if self._batches.due is not None:
             return self._awaited_batches(now)
-        return [] if bootstrap.steady else self._end_slew(now)
+        if bootstrap.steady:
+            return []
+        if bootstrap.state is State.DISPUTED and self._reported:
+            self._reported = False
+            return [*self._end_slew(now), ReportClock(False, self.clock_bound(now), 0.0)]
+        return self._end_slew(now)
 
     def _outlived(self, association: Association, session: Session, now: Reading) -> bool:
         """Whether new keys are due: the session may not speak for the present (R3), or half

@@ -171,3 +171,19 @@ def test_the_clock_is_set_once_and_then_slewed(device: Device) -> None:
     assert synchronized
     assert 0 < estimate < bound < 0.1
     assert Instant(0) < device.saved_ratchet()
+
+
+def test_a_disputed_clock_is_reported_as_not_synchronized(device: Device) -> None:
+    world = device.world
+    assert device.reaches("verified")
+    world.run(20)
+    assert device.clock.reported is not None
+    assert device.clock.reported[0]
+    future = world.chain((10, 100))
+    name = next(iter(world.servers))
+    association = device.core.associations[name]
+    world.servers[name].chain = future
+    association.renew(device.clock.boot())
+    assert device.reaches("disputed", within=200)
+    assert device.clock.reported is not None
+    assert not device.clock.reported[0]

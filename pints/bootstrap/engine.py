@@ -169,7 +169,7 @@ class Bootstrap:
             if self._config.relaxed_dates == "never":
                 raise UntrustedTimeError(
                     "R5", f"certificate is good {dates}, not at the restored {iso(at.time)}",
-                    "set the clock, or relaxed_dates = \"until-verified\"",
+                    "set relaxed_dates = \"until-verified\", or wait for its dates",
                 )  # fmt: skip
             self._relaxed.add(source)
             text = f"{source}: certificate good {dates}: judged again when the time is known"
