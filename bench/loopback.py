@@ -17,11 +17,12 @@ from bench.peers import configure
 from bench.programs import MissingError, cpu, folder, peer, running
 from bench.series import Series, show
 from pints.demo.authority import Authority
+from pints.demo.world import free_port
 from pints.wire import ntp, nts
 from pints.wire.aead import ALGORITHMS, Aead
 from pints.worker.messages import Exchanged, ExchangeTask
 from pints.worker.run import inline
-from tests.chronyd import chronyd, free_port, host_now
+from tests.chronyd import chronyd, host_now
 
 GOAL = "none of its own; chrony is the reference"
 RUNS = 5

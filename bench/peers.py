@@ -4,9 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pints.demo.world import SharedTime
-from tests.chronyd import Chronyd, chronyd, host_now
-from tests.pints_server import PintsServer, listening, pints_server
+from tests.chronyd import Chronyd, chronyd, host_now, running
 
 
 @contextmanager
@@ -15,29 +13,8 @@ def three_chronyd(program: Path, place: Path) -> Iterator[list[Chronyd]]:
     servers = [
         chronyd(program, place / f"server{n}", f"127.0.0.{n}", host_now()) for n in (1, 2, 3)
     ]
-    try:
-        for server in servers:
-            server.start()
+    with running(servers):
         yield servers
-    finally:
-        for server in servers:
-            server.stop()
-
-
-@contextmanager
-def three_pints(place: Path, world: str) -> Iterator[list[PintsServer]]:
-    """Our own servers, in a time that can be made to jump."""
-    SharedTime(world)
-    servers = [pints_server(place / f"server{n}", f"127.0.0.{n}", world) for n in (1, 2, 3)]
-    try:
-        for server in servers:
-            server.device.start()
-        for server in servers:
-            listening(server)
-        yield servers
-    finally:
-        for server in servers:
-            server.device.stop()
 
 
 def configure(place: Path, settings: Sequence[str], state: Path, runtime: Path) -> Path:

@@ -22,13 +22,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.peers import configure, three_pints
+from bench.peers import configure
 from bench.programs import FLOOR, ROOT, folder, seconds_to_exit
 from bench.series import Series, judge, show
 from bench.worker import worker_start
 from pints.demo.world import SharedTime
 from pints.timescale import DAY
 from tests.device import Device
+from tests.pints_server import three_pints
 from tests.relay import Passed, Place, Relay
 
 GOAL = "<= floor + 6 round trips warm, floor + worker's start + 25 cold"

@@ -3,18 +3,14 @@
 import socket
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pints.demo.authority import Authority
+from pints.demo.world import free_port
 from pints.timescale import DAY, NS, Instant, nanoseconds
-
-
-def free_port(kind: int = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:
-    """A port nobody has at this moment, above 1024."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -90,6 +86,18 @@ def chronyd(
         f"bindcmdaddress /\npidfile {folder}/pid\nntsprocesses 0\n"
     )
     return Chronyd(program, folder, host, ca, ntp_port, ke_port, prefix=prefix)
+
+
+@contextmanager
+def running(servers: Sequence[Chronyd]) -> Iterator[Sequence[Chronyd]]:
+    """Start them all; stop them at the end."""
+    try:
+        for server in servers:
+            server.start()
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
 
 
 def host_now() -> Instant:

@@ -1,6 +1,8 @@
 """pints' own servers as test peers: the real daemon on a time that tests can make jump."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,22 @@ def pints_server(folder: Path, host: str, world: str) -> PintsServer:
     )
     device = Device(folder, settings, world=world)
     return PintsServer(device, host, authority.write(folder), ntp_port, ke_port)
+
+
+@contextmanager
+def three_pints(place: Path, world: str) -> Iterator[list[PintsServer]]:
+    """Three of them, in a time that can be made to jump."""
+    SharedTime(world)
+    servers = [pints_server(place / f"server{n}", f"127.0.0.{n}", world) for n in (1, 2, 3)]
+    try:
+        for server in servers:
+            server.device.start()
+        for server in servers:
+            listening(server)
+        yield servers
+    finally:
+        for server in servers:
+            server.device.stop()
 
 
 def listening(server: PintsServer, attempts: int = 1000) -> None:

@@ -87,7 +87,7 @@ class Child:
         self.pid = 0
 
 
-def free_port(kind: socket.SocketKind, host: str) -> int:
+def free_port(kind: int = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:
     """A port that nobody has at this moment."""
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind((host, 0))

@@ -10,8 +10,8 @@ from typing import Any, Self
 import pytest
 
 from pints.cli import control, main
+from pints.demo.world import free_port
 from pints.report import Reporter
-from tests.chronyd import free_port
 from tests.device import Device
 
 

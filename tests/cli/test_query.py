@@ -16,11 +16,12 @@ from OpenSSL import SSL
 from pints.cli import main
 from pints.cli.query import measure
 from pints.demo.authority import Authority, Issued
+from pints.demo.world import free_port
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, NS, Instant, iso
 from pints.wire import ke, ntp
 from pints.wire.aead import AES_SIV_CMAC_256
-from tests.chronyd import Chronyd, chronyd, free_port, host_now
+from tests.chronyd import Chronyd, chronyd, host_now
 from tests.cli.ntp_server import LOOPBACK, UdpServer, answering, kiss
 from tests.ke_server import COOKIES, KeServer, Server, TlsServer
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pints.demo.world import SharedTime
-from tests.chronyd import Chronyd, chronyd, host_now
-from tests.pints_server import PintsServer, listening, pints_server
+from tests.chronyd import Chronyd, chronyd, host_now, running
+from tests.pints_server import PintsServer, three_pints
 
 
 @pytest.fixture
@@ -18,13 +18,8 @@ def five_chronyd(tmp_path: Path, peer: Callable[[str], Path]) -> Iterator[list[C
         chronyd(programs[n % 2], tmp_path / f"chronyd{n}", f"127.0.0.{n}", host_now())
         for n in range(1, 6)
     ]
-    try:
-        for server in servers:
-            server.start()
+    with running(servers):
         yield servers
-    finally:
-        for server in servers:
-            server.stop()
 
 
 @pytest.fixture
@@ -35,16 +30,8 @@ def world(tmp_path: Path) -> str:
     return path
 
 
-@pytest.fixture
-def three_pints(tmp_path: Path, world: str) -> Iterator[list[PintsServer]]:
+@pytest.fixture(name="three_pints")
+def _three_pints(tmp_path: Path, world: str) -> Iterator[list[PintsServer]]:
     """Our own servers, in the test's own time."""
-    servers = [pints_server(tmp_path / f"server{n}", f"127.0.0.{n}", world) for n in (1, 2, 3)]
-    try:
-        for server in servers:
-            server.device.start()
-        for server in servers:
-            listening(server)
+    with three_pints(tmp_path, world) as servers:
         yield servers
-    finally:
-        for server in servers:
-            server.device.stop()

@@ -11,6 +11,7 @@ import pytest
 
 from pints.address import Address
 from pints.demo.authority import Authority
+from pints.demo.world import free_port
 from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256, ALGORITHMS
 from pints.worker.exchange import exchange
 from pints.worker.messages import Exchanged, ExchangeTask, Failed
@@ -23,7 +24,7 @@ PATIENCE = 20.0
 def chronyd(program: Path, folder: Path, authority: Authority) -> Iterator[tuple[int, int]]:
     """An NTS server; its TCP and UDP ports."""
     chain, key = authority.issue(["chrony.test", LOOPBACK]).write(folder)
-    ke_port, ntp_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
+    ke_port, ntp_port = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
     configuration = folder / "chrony.conf"
     configuration.write_text(
         f"local stratum 1\nport {ntp_port}\nntsport {ke_port}\nntsserverkey {key}\n"
@@ -42,12 +43,6 @@ def chronyd(program: Path, folder: Path, authority: Authority) -> Iterator[tuple
             process.terminate()
             output, _ = process.communicate()
             print(output.decode())
-
-
-def _free_port(kind: int) -> int:
-    with socket.socket(type=kind) as sock:
-        sock.bind((LOOPBACK, 0))
-        return int(sock.getsockname()[1])
 
 
 def patiently(task: ExchangeTask) -> Exchanged | Failed:
