@@ -5,25 +5,18 @@ text.  What is not in them is an error that names file, key and the nearest key 
 """
 
 import logging
-import math
 import os
-import socket
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from typing import Any, TypeVar, cast, get_args, get_origin
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any, cast
 
 from pints.errors import ConfigError
+from pints.options import build, build_rows, nearest, one_line, option, row_table, type_name
 
 log = logging.getLogger("pints")
 DEFAULT_FILE = "/etc/pints/pints.toml"
 DROP_INS = "conf.d"
 """Folder beside the file whose *.toml are read after it, in the order of their names."""
-
-
-def option(default: Any, doc: str, **bounds: Any) -> Any:
-    """A field of the table.  Bounds: `low`, `high`, `choices`, `form` (what every
-    string of a list must be: `address` or `network`)."""
-    return field(default=default, metadata={"doc": doc, **bounds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +50,51 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorConfig:
+    """[[bootstrap.anchor]]: a server behind a long-lived private CA.  It may make a belief,
+    and is never a witness."""
+
+    server: str = option(MISSING, "name or address of its key server")
+    ca: tuple[str, ...] = option(MISSING, "PEM files of that CA, or of the server's own")
+    ke_port: int = option(4460, "NTS-KE port", low=1, high=65535)
+    addresses: tuple[str, ...] = option((), "numeric addresses of the server", form="address")
+
+
+@dataclass(frozen=True, slots=True)
+class RoughtimeConfig:
+    """[[bootstrap.roughtime]]: a Roughtime server (RFC 10049).  Those of three operators or
+    more, agreeing, confirm or dispute what the witnesses say."""
+
+    server: str = option(MISSING, "name or address")
+    key: str = option(MISSING, "its long-term Ed25519 public key, base64 or hex", form="key")
+    port: int = option(2002, "UDP port", low=1, high=65535)
+    operator: str = option("", "who runs it; empty: the registrable domain of its name")
+
+
+@dataclass(frozen=True, slots=True)
+class RtcConfig:
+    """[rtc]: a real-time clock with a battery."""
+
+    driver: str = option("", "name of its driver; empty: none")
+    device: str = option("", "file of the device, where the driver has one")
+
+
+@dataclass(frozen=True, slots=True)
+class RefclockConfig:
+    """[[refclock]]: a receiver that tells the time by itself."""
+
+    driver: str = option(MISSING, "name of its driver")
+    device: str = option("", "file of the device")
+    trust: bool = option(False, "believe its date: it can be spoofed from the roadside")
+    noselect: bool = option(False, "measure it, but never use it")
+
+    @property
+    def id(self) -> str:
+        """Names it everywhere."""
+        return f"{self.driver} {self.device}".strip()
+
+
+@dataclass(frozen=True, slots=True)
 class BootstrapConfig:
     """[bootstrap]: what it takes to believe a time (docs/trust.md)."""
 
@@ -80,6 +118,14 @@ class BootstrapConfig:
     step_provisional: bool = option(
         False, "let the clock follow a belief that fewer than needed, or nobody, vouches for"
     )
+    future_floor: str = option(
+        "keep",
+        "keep: a saved time that lies in the future is reported; unanimous: it is lowered (R8) "
+        "when all witnesses and one independent kind of evidence agree for 10 minutes",
+        choices=("keep", "unanimous"),
+    )
+    anchor: tuple[AnchorConfig, ...] = option((), "servers that may make a belief")
+    roughtime: tuple[RoughtimeConfig, ...] = option((), "Roughtime servers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +175,9 @@ class Config:
     """Everything configured."""
 
     sources: tuple[SourceConfig, ...] = ()
+    refclocks: tuple[RefclockConfig, ...] = ()
     bootstrap: BootstrapConfig = BootstrapConfig()
+    rtc: RtcConfig = RtcConfig()
     state: StateConfig = StateConfig()
     server: ServerConfig = ServerConfig()
     control: ControlConfig = ControlConfig()
@@ -156,13 +204,18 @@ DEFAULT_SOURCES = (
 )  # fmt: skip
 """Public NTS servers of five operators in five jurisdictions; used when nobody names others."""
 
+_LISTS: dict[str, tuple[str, type[Any]]] = {
+    "source": ("sources", SourceConfig),
+    "refclock": ("refclocks", RefclockConfig),
+}
+"""Sections that may stand there more than once: the field and the table of each."""
 _TABLES: dict[str, type[Any]] = {
     "bootstrap": BootstrapConfig,
+    "rtc": RtcConfig,
     "state": StateConfig,
     "server": ServerConfig,
     "control": ControlConfig,
 }
-T = TypeVar("T")
 
 
 def load(path: str = "") -> Config:
@@ -210,27 +263,23 @@ def parse_file(path: str) -> dict[str, Any]:
     except OSError as e:
         raise ConfigError(f"{path}: {e.strerror}", "check the path given with -c") from None
     except (ValueError, RecursionError) as e:  # TOMLDecodeError and its kin are ValueErrors
-        raise ConfigError(f"{path}: not TOML: {_line(str(e))}") from None
+        raise ConfigError(f"{path}: not TOML: {one_line(str(e))}") from None
 
 
 def merge(config: Config, document: Mapping[str, Any], path: str) -> Config:
     """The configuration with a document's settings over it; sources are added."""
     for name, content in document.items():
-        if name == "source":
-            if not isinstance(content, list):
-                raise ConfigError(f"{path}: [source] must be [[source]]", "write it in double []")
-            made = tuple(
-                _build(SourceConfig, row, f"{path}: [[source]] {n + 1}", None)
-                for n, row in enumerate(content)
-            )
-            config = replace(config, sources=config.sources + made)
+        if name in _LISTS:
+            attribute, table = _LISTS[name]
+            made = build_rows(table, content, path, name)
+            config = replace(config, **{attribute: getattr(config, attribute) + made})
         elif name in _TABLES:
             there = getattr(config, name)
-            built = _build(_TABLES[name], content, f"{path}: [{name}]", there)
+            built = build(_TABLES[name], content, f"{path}: [{name}]", there)
             config = replace(config, **{name: built})
         else:
             raise ConfigError(
-                f"{path}: unknown section [{_line(name)}]", _nearest(name, _sections())
+                f"{path}: unknown section [{one_line(name)}]", nearest(name, _sections())
             )
     return config
 
@@ -259,121 +308,24 @@ def check(config: Config, path: str) -> None:
 
 def options() -> list[tuple[str, str, str, Any, str]]:
     """Every option as (section, key, type, default, text): for help and man page."""
-    tables = {"[[source]]": SourceConfig, **{f"[{n}]": t for n, t in _TABLES.items()}}
+    tables = {f"[[{n}]]": table for n, (_, table) in _LISTS.items()}
+    tables |= {f"[{n}]": t for n, t in _TABLES.items()}
+    tables |= {
+        f"[[{n}.{f.name}]]": row
+        for n, t in _TABLES.items()
+        for f in fields(t)
+        if (row := row_table(f)) is not None
+    }
     return [
-        (section, f.name, _type_name(f.type), f.default, f.metadata["doc"])
+        (section, f.name, type_name(f.type), f.default, f.metadata["doc"])
         for section, table in tables.items()
         for f in fields(cast(Any, table))
+        if row_table(f) is None
     ]
 
 
-def _build(table: type[T], content: Any, where: str, base: T | None) -> T:
-    """A row of the table from what TOML gave, over `base`."""
-    if not isinstance(content, dict):
-        raise ConfigError(f"{where}: expected a table, found {_toml_name(content)}")
-    known = {f.name: f for f in fields(cast(Any, table))}
-    values: dict[str, Any] = {}
-    for key, value in content.items():
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key '{_line(key)}'", _nearest(key, list(known)))
-        values[key] = _value(known[key], value, f"{where}: {key}")
-    if base is not None:
-        return replace(base, **values)  # type: ignore[type-var]
-    for f in known.values():
-        if f.default is MISSING and f.name not in values:
-            raise ConfigError(f"{where}: '{f.name}' is missing", f"{f.name}: {f.metadata['doc']}")
-    return table(**values)
-
-
-def _value(option: Field[Any], value: Any, where: str) -> Any:
-    """One value, checked against its option's type and bounds."""
-    wanted = option.type
-    if get_origin(wanted) is tuple:
-        value = (value,) if isinstance(value, str) else value
-        item = get_args(wanted)[0]
-        if not isinstance(value, list | tuple) or not all(isinstance(v, item) for v in value):
-            raise ConfigError(f"{where}: expected a list of strings, found {_toml_name(value)}")
-        for text in value:
-            if "form" in option.metadata and not _FORMS[option.metadata["form"]](text):
-                raise ConfigError(
-                    f"{where}: expected a numeric {option.metadata['form']}, "
-                    f"found {_toml_name(text)}",
-                    option.metadata["doc"],
-                )
-        return tuple(value)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        try:
-            value = float(value)
-        except OverflowError:
-            value = math.inf
-    if not isinstance(wanted, type) or type(value) is not wanted:
-        raise ConfigError(
-            f"{where}: expected {_type_name(wanted)}, found {_toml_name(value)}",
-            option.metadata["doc"],
-        )
-    limits = option.metadata
-    if "choices" in limits and value not in limits["choices"]:
-        raise ConfigError(
-            f"{where}: expected {' or '.join(limits['choices'])}, found {_toml_name(value)}",
-            _nearest(str(value), limits["choices"]),
-        )
-    if "low" in limits and not limits["low"] <= value <= limits["high"]:
-        raise ConfigError(
-            f"{where}: expected {limits['low']} to {limits['high']}, found {value}", limits["doc"]
-        )
-    if wanted is str and option.default is MISSING and not value:
-        raise ConfigError(f"{where}: must not be empty", limits["doc"])
-    return value
-
-
-def _type_name(wanted: Any) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
-    return names.get(wanted, "a list of strings")
-
-
-def _toml_name(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, str):
-        return f"'{_line(value)}'"
-    return "a table" if isinstance(value, dict) else "a list"
-
-
-def _line(text: str) -> str:
-    """Somebody's text as part of one line."""
-    return "".join(c if c.isprintable() else "?" for c in text)[:200]
-
-
-def _is_address(text: str) -> bool:
-    host = text.partition("%")[0]
-    try:
-        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
-    except (OSError, UnicodeEncodeError, ValueError):
-        return False
-    return True
-
-
-def _is_network(text: str) -> bool:
-    host, slash, prefix = text.partition("/")
-    bits = 128 if ":" in host else 32
-    good = not slash or (prefix.isascii() and prefix.isdigit() and int(prefix) <= bits)
-    return good and _is_address(host) and "%" not in host
-
-
-_FORMS = {"address": _is_address, "network": _is_network}
-
-
 def _sections() -> list[str]:
-    return ["source", *_TABLES]
-
-
-def _nearest(word: str, known: Any) -> str:
-    import difflib  # only ever needed on the way out
-
-    close = difflib.get_close_matches(word, known, 1, 0.5)
-    return f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
+    return [*_LISTS, *_TABLES]
 
 
 def _listing(folder: str) -> list[str]:

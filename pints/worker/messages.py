@@ -12,6 +12,7 @@ from typing import Any, NewType, get_args, get_origin
 from pints.address import Address
 from pints.chain import Chain
 from pints.errors import WireError
+from pints.timescale import Instant
 
 MAX_LINE = 1 << 20
 
@@ -48,6 +49,34 @@ class ExchangeTask:
 
 
 @dataclass(frozen=True, slots=True)
+class RoughtimeServer:
+    """One to ask."""
+
+    host: str
+    port: int
+    key: bytes
+    """Its long-term Ed25519 public key, 32 octets."""
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoughtimeTask:
+    """Ask Roughtime servers one after the other, each nonce made from the answer before, in
+    as many rounds (RFC 10049 section 8)."""
+
+    id: int
+    servers: tuple[RoughtimeServer, ...]
+    rounds: int
+    timeout: float
+    """Seconds for the whole task."""
+
+    @property
+    def host(self) -> str:
+        """For people."""
+        return ", ".join(server.host for server in self.servers)
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """Addresses of a name, in the resolver's order."""
 
@@ -76,6 +105,36 @@ class Exchanged:
 
 
 @dataclass(frozen=True, slots=True)
+class RoughtimeReading:
+    """One good answer: when it came, `age` seconds before the result was sent, true time was
+    between `low` and `high` if the server is honest."""
+
+    host: str
+    operator: str
+    round: int
+    low: Instant
+    """Midpoint less radius."""
+    high: Instant
+    """Midpoint plus radius plus round trip."""
+    age: float
+    mint: Instant
+    """The delegated key's own dates: the midpoint lies between."""
+    maxt: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class RoughtimeHeard:
+    """What a round of Roughtime servers said."""
+
+    id: int
+    readings: tuple[RoughtimeReading, ...]
+    failures: tuple[str, ...]
+    """One line for each server that gave no good answer."""
+    malfeasance: str = ""
+    """A report (JSON) that proves to anybody that a server lied; empty: no contradiction."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A task that came to nothing."""
 
@@ -90,10 +149,10 @@ class Failed:
     """Whether a ClientHello went out: only then does the attempt count against the server."""
 
 
-Task = ResolveTask | ExchangeTask
-Result = Resolved | Exchanged | Failed
+Task = ResolveTask | ExchangeTask | RoughtimeTask
+Result = Resolved | Exchanged | RoughtimeHeard | Failed
 _KINDS: dict[str, type[Task] | type[Result]] = {
-    c.__name__: c for c in (ResolveTask, ExchangeTask, Resolved, Exchanged, Failed)
+    c.__name__: c for c in get_args(Task) + get_args(Result)
 }
 
 

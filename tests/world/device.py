@@ -55,7 +55,9 @@ class Device:
         self.world = world
         if sources is None:
             sources = [SourceConfig(name) for name in world.servers]
-        self.config = Config(tuple(sources), bootstrap or BootstrapConfig(), network=network)
+        self.config = Config(
+            tuple(sources), bootstrap=bootstrap or BootstrapConfig(), network=network
+        )
         self.build_epoch = build_epoch or Instant(world.true_time() - nanoseconds(400 * DAY))
         self.disk: dict[str, bytes] = {}
         self.run: dict[str, bytes] = {}
