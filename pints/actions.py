@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pints.address import Address
+from pints.bootstrap.belief import Belief
 from pints.timescale import Boot, Instant
 from pints.worker.messages import Task
 
@@ -52,7 +53,8 @@ class RecordBelief:
     """Write the belief where it outlives the daemon but not the boot, and report back by
     `Core.belief_recorded` whether that worked: nothing is announced before (rule R9)."""
 
-    text: str
+    belief: Belief
+    basis: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,27 @@ class SaveTime:
 
     ratcheted: Instant
     seen: Instant
+    verified: bool
+    """Whether `seen` was verified, so that others may be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveForBoot:
+    """Replace a file of the runtime folder, which a reboot empties."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRtc:
+    """Read the real-time clock, and report by `Core.handle_rtc`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetRtc:
+    """Set the real-time clock to what the system clock, which is anchored, says by
+    `Core.true_time`, and report by `Core.rtc_written`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +113,17 @@ class Log:
 
 
 Action = (
-    Send | Start | SetClock | Steer | ReportClock | RecordBelief | Save | SaveTime | Announce | Log
+    Send
+    | Start
+    | SetClock
+    | Steer
+    | ReportClock
+    | RecordBelief
+    | Save
+    | SaveTime
+    | SaveForBoot
+    | ReadRtc
+    | SetRtc
+    | Announce
+    | Log
 )

@@ -185,6 +185,14 @@ class Config:
     """Ids of the sources that the network named (DHCP): never witnesses."""
 
     @property
+    def anchors(self) -> tuple[SourceConfig, ...]:
+        """The bootstrap anchors as sources: asked like any other, never followed."""
+        return tuple(
+            SourceConfig(a.server, ca=a.ca, ke_port=a.ke_port, addresses=a.addresses, noselect=True)
+            for a in self.bootstrap.anchor
+        )
+
+    @property
     def control_path(self) -> str:
         """Of the control socket; '' for none."""
         if self.control.socket == "none":
@@ -287,7 +295,7 @@ def merge(config: Config, document: Mapping[str, Any], path: str) -> Config:
 def check(config: Config, path: str) -> None:
     """What no single option shows: ConfigError for the impossible."""
     seen: set[str] = set()
-    for source in config.sources:
+    for source in (*config.sources, *config.anchors):
         if source.id in seen:
             raise ConfigError(
                 f"{path}: [[source]] {source.id} stands there twice", "remove one of the two"

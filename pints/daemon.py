@@ -6,7 +6,6 @@ epoch or another source of randomness (`Machine`), which is how the demo and the
 very same daemon on a clock of their own.
 """
 
-import json
 import logging
 import os
 import select
@@ -15,50 +14,51 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pints import restore
 from pints.actions import (
     Action,
     Announce,
     Log,
+    ReadRtc,
     RecordBelief,
     ReportClock,
     Save,
+    SaveForBoot,
     SaveTime,
     Send,
     SetClock,
+    SetRtc,
     Start,
     Steer,
 )
 from pints.address import Address
-from pints.bootstrap.belief import Belief, Floors, decode_belief
 from pints.bootstrap.states import State
-from pints.client.batches import batch_names
-from pints.client.session import SavedSession, decode_batch
 from pints.config import Config
-from pints.core import Core, Remembered
-from pints.errors import DeviceError, PintsError, StateError
+from pints.core import Core
+from pints.errors import DeviceError, PintsError
+from pints.remember import Attempts, Keeper, remember
 from pints.report import Reporter
 from pints.shell.board import board_id
 from pints.shell.clock import Clock
 from pints.shell.control import ControlServer, Reply
+from pints.shell.link import LinkWatch
 from pints.shell.loop import Loop, Timer
 from pints.shell.memory import release
 from pints.shell.notify import Notifier
 from pints.shell.software_clock import SoftwareClock
-from pints.shell.store import Store, hold
+from pints.shell.store import Store, hold, make_runtime
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp, hold_stamps
 from pints.shell.worker import InlineWorker, Worker
-from pints.sync.filter import FREQUENCY_PRIOR
-from pints.sync.steer import MAX_FREQUENCY
 from pints.timescale import Boot, Instant, after
 from pints.worker.messages import Result
 
+if TYPE_CHECKING:
+    from pints.shell.devices import Devices
+
 log = logging.getLogger("pints")
-BELIEF = "belief"
-"""File of the runtime folder with what this boot has verified (rule R9)."""
 
 
 @dataclass(slots=True)
@@ -72,16 +72,23 @@ class Machine:
     """Names and TLS in this process: for simulators, which know no other."""
     durable: bool | None = None
     """Whether the state folder outlasts the boots of `clock`; None: as its file system tells."""
+    board: str = ""
+    """Which machine this is; empty: as its serial numbers tell."""
+    timesync: str = ""
+    """Where systemd keeps its saved clock, to be kept fresh; none but on a machine's own clock."""
 
 
 def this_machine(no_clock: bool = False) -> Machine:
     """The real one; with `no_clock`, its clock is only copied and never touched."""
-    epoch = Instant(restore.build_epoch())
+    try:
+        epoch = Instant(restore.build_epoch())
+    except (OSError, ValueError) as e:
+        raise DeviceError(f"no build epoch: {e}", "install pints again") from None
     if no_clock:
         return Machine(SoftwareClock(Instant(time.time_ns())), epoch)
     clock = SystemClock()
     clock.set_rate(clock.rate())  # asks for what is there already: fails now, if ever
-    return Machine(clock, epoch)
+    return Machine(clock, epoch, timesync=restore.TIMESYNC_CLOCK)
 
 
 def run(config: Config, machine: Machine) -> None:
@@ -109,23 +116,33 @@ class Daemon:
         self.clock = machine.clock
         # What can fail comes first: a start that is refused must not have spent anything.
         self._held = hold(config.state.directory)
-        _make_runtime(config.state.runtime)
+        make_runtime(config.state.runtime)
         self.store = Store(config.state.directory, durable=machine.durable)
         self.runtime = Store(config.state.runtime)
         self.loop = Loop(self.clock)
         self.control = self._make_control()
         self.server = self._make_server()
+        self._attempts = Attempts()
+        self._keeper = Keeper(
+            self.store, self.runtime, self.clock.boot_id(), self._attempts, machine.timesync
+        )
         now = self.clock.read()
-        self.core = Core(config, self._remember(machine.build_epoch), now, machine.entropy)
+        board = machine.board or board_id()
+        remembered = remember(
+            self.store, self.runtime, self.clock, machine.build_epoch, board,
+            has_rtc=bool(config.rtc.driver),
+        )  # fmt: skip
+        self.core = Core(config, remembered, now, machine.entropy)
         worker = InlineWorker if machine.inline_worker else Worker
         self.worker = worker(self.loop, self._on_result)
         self.notifier = Notifier()
         self.waiting: list[tuple[str, Reply]] = []
         self.reporter = Reporter(self)
+        self.devices = self._make_devices()
+        self._link = None if machine.inline_worker else self._watch_link()
         self._stamps = hold_stamps() if config.sources else None
         self._asked: dict[str, _Asked] = {}
         self._timer: Timer | None = None
-        self._complaints: set[str] = set()
 
     # --- life ----------------------------------------------------------------------------
 
@@ -135,6 +152,8 @@ class Daemon:
             self.loop.on_signal(number, self.loop.stop)
         log.info("%s", self.reporter.opening())
         self._do(self.core.begin(self.clock.read()))
+        if self.devices is not None:
+            self.devices.begin()
         self.notifier.ready(self.reporter.headline())
         self._watch()
         release()
@@ -150,65 +169,14 @@ class Daemon:
             self.server.stop()
         if self.control is not None:
             self.control.close()
-        if self._stamps is not None:
-            self._stamps.close()
+        if self.devices is not None:
+            self.devices.close()
+        for held in (self._link, self._stamps):
+            if held is not None:
+                held.close()
         self.worker.close()
         self.loop.close()
         os.close(self._held)
-
-    def _remember(self, build_epoch: Instant) -> Remembered:
-        """What earlier runs left.  Whatever is torn or foreign is set aside, said, survived."""
-        ratcheted, seen = self._read(restore.TIME_FILE, _decode_time) or (0, 0)
-        floors = Floors(build_epoch, Instant(ratcheted), Instant(seen))
-        boot_id, board = self.clock.boot_id(), board_id()
-        # Without a drift of ours, the one another daemon left in the kernel is a good guess.
-        left = min(max(self.clock.rate(), -MAX_FREQUENCY), MAX_FREQUENCY)
-        frequency, skew = self._read("drift.json", _decode_drift) or (left, FREQUENCY_PRIOR)
-        durable = self.store.durable()
-        if not durable:
-            log.warning(
-                "%s forgets with the power: no cookie is saved or sent from it",
-                self.store.directory,
-            )
-        sessions, batches = self._spend_batch(board) if durable else ([], 0)
-        return Remembered(
-            floors, boot_id, board, frequency, skew, sessions, batches,
-            self._recorded_belief(boot_id), durable,
-        )  # fmt: skip
-
-    def _spend_batch(self, board: str) -> tuple[list[SavedSession], int]:
-        """Take one batch of cookies from the disk: gone for good before any is sent."""
-        names = batch_names()
-        for n, name in enumerate(names):
-            sessions = self._read(name, partial(decode_batch, board=board))
-            if sessions is None:
-                continue
-            if not self.store.unlink(name):
-                log.warning("%s cannot be unlinked for good: its cookies are not sent", name)
-                return [], 0
-            if sessions:
-                return sessions, len(names) - n - 1
-            log.warning("%s was saved by another machine: destroyed unsent", name)
-        return [], 0
-
-    def _recorded_belief(self, boot_id: str) -> tuple[Belief, str] | None:
-        try:
-            data = self.runtime.read(BELIEF)
-            return decode_belief(data.decode("ascii", "replace"), boot_id) if data else None
-        except (StateError, DeviceError) as e:
-            log.warning("R9: %s: ignored", e)
-            return None
-
-    def _read(self, name: str, decode: Callable[[bytes], Any]) -> Any:
-        """A decoded file of the state folder; None where there is none to be had."""
-        try:
-            data = self.store.read(name)
-            return None if data is None else decode(data)
-        except StateError as e:
-            self.store.set_aside(name, str(e))
-        except DeviceError as e:
-            log.warning("%s", e)
-        return None
 
     # --- what the core decides -----------------------------------------------------------
 
@@ -237,19 +205,26 @@ class Daemon:
             case SetClock(instant, boot):
                 self._set_clock(instant, boot)
             case Steer(rate):
-                self._try("clock", lambda: self.clock.set_rate(rate))
+                self._attempts.attempt("clock", lambda: self.clock.set_rate(rate))
             case ReportClock(synchronized, max_error, est_error):
-                self._try("clock", lambda: self.clock.report(synchronized, max_error, est_error))
-            case RecordBelief(text):
-                done = self._try(
-                    "runtime", lambda: self.runtime.write(BELIEF, text.encode("ascii"))
+                self._attempts.attempt(
+                    "clock", lambda: self.clock.report(synchronized, max_error, est_error)
                 )
+            case RecordBelief(belief, basis):
+                done = self._keeper.record(belief, basis)
                 return self.core.belief_recorded(done, self.clock.read())
-            case SaveTime(ratcheted, seen):
-                data = restore.encode(ratcheted, seen)
-                self._try("state", lambda: self.store.write(restore.TIME_FILE, data))
+            case SaveTime(ratcheted, seen, verified):
+                self._keeper.save_time(ratcheted, seen, verified)
+            case SaveForBoot(name, data):
+                self._keeper.save_for_boot(name, data)
             case Save(name, data):
-                self._try("state", lambda: self.store.write(name, data))
+                self._keeper.save(name, data)
+            case ReadRtc() if self.devices is not None:
+                read = self.devices.read_rtc()
+                return self.core.handle_rtc(*read, self.clock.read()) if read else []
+            case SetRtc() if self.devices is not None:
+                back = self.devices.set_rtc(lambda: self.core.true_time(self.clock.read()))
+                return self.core.rtc_written(back, self.clock.read()) if back else []
             case Announce(_, _, text):
                 self.notifier.status(text)
                 self._wake_waiting()
@@ -262,21 +237,7 @@ class Daemon:
             now = self.clock.read()
             self.clock.step(instant + (now.boot - boot) - now.real)
 
-        self._try("clock", step)
-
-    def _try(self, part: str, call: Callable[[], None]) -> bool:
-        """Do what the machine may refuse; complain once until it works again."""
-        try:
-            call()
-        except DeviceError as e:
-            if part not in self._complaints:
-                self._complaints.add(part)
-                log.error("%s%s", e, f" ({e.hint})" if e.hint else "")
-            return False
-        if part in self._complaints:
-            self._complaints.discard(part)
-            log.info("%s works again", part)
-        return True
+        self._attempts.attempt("clock", step)
 
     # --- the network ---------------------------------------------------------------------
 
@@ -287,6 +248,7 @@ class Daemon:
         if isinstance(sent, NetError):
             log.debug("%s: %s: %s", source, address, sent)
             sock.close()
+            self.core.unsent(source)
             return
         self._asked[source] = _Asked(sock, sent)
         self.loop.register(
@@ -318,7 +280,13 @@ class Daemon:
         error = asked.sent.error + received.error
         self._do(
             self.core.handle_packet(
-                source, data, asked.sent.reading, received.reading, error, self.clock.read()
+                source,
+                data,
+                asked.sent.reading,
+                received.reading,
+                error,
+                self.clock.read(),
+                asked.socket.reference_id if self.server is not None else b"",
             )
         )
 
@@ -344,7 +312,15 @@ class Daemon:
             case "save":
                 before = self.store.writes
                 self._do(self.core.save(self.clock.read(), final=True))
-                reply({"files": self.store.writes - before, "failed": "state" in self._complaints})
+                reply(
+                    {
+                        "files": self.store.writes - before,
+                        "failed": "state" in self._attempts.failing,
+                    }
+                )
+            case "settime":
+                self._do(self.core.set_time(_instant(request.get("time")), self.clock.read()))
+                reply(self.reporter.answer("status"))
             case command:
                 reply(self.reporter.answer(str(command)))
 
@@ -364,6 +340,33 @@ class Daemon:
             self.notifier.watchdog()
             self.loop.call_at(after(self.clock.boot(), interval / 2), self._watch)
 
+    def _watch_link(self) -> LinkWatch | None:
+        """The network coming up is seen at once, where the kernel tells."""
+        try:
+            link = LinkWatch()
+        except DeviceError as e:
+            log.info("%s: the network coming up is not seen", e)
+            return None
+
+        def on_readable(_: int) -> None:
+            if link.on_readable():
+                self._do(self.core.network_changed(self.clock.read()))
+
+        self.loop.register(link.fileno(), select.POLLIN, on_readable)
+        return link
+
+    def _make_devices(self) -> "Devices | None":
+        if not self.config.rtc.driver and not self.config.refclocks:
+            return None
+        # Imported only where it is configured.
+        from pints.shell.devices import Devices
+
+        return Devices(
+            self.loop, self.clock, self.config, self._attempts.attempt,
+            lambda name, fix: self._do(self.core.handle_fix(name, fix, self.clock.read())),
+            lambda name: self._do(self.core.receiver_lost(name, self.clock.read())),
+        )  # fmt: skip
+
     def _make_server(self) -> Any:
         if not self.config.server.listen:
             return None
@@ -381,34 +384,10 @@ class Daemon:
         return ControlServer(self.loop, path, self._on_request, _group(self.config.control.group))
 
 
-def _decode_time(data: bytes) -> tuple[int, int]:
-    saved = restore.decode(data)
-    if saved is None:
-        raise StateError("torn or foreign")
-    return saved
-
-
-def _decode_drift(data: bytes) -> tuple[float, float]:
-    try:
-        drift = json.loads(data)
-        frequency, skew = float(drift["frequency"]), float(drift["skew"])
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
-        raise StateError("torn or foreign") from None
-    if not (abs(frequency) < 1e-3 and 0 < skew < 1e-3):
-        raise StateError("out of range")
-    # A crystal that slept meanwhile woke at another temperature.
-    return frequency, max(skew, 1e-6)
-
-
-def _make_runtime(path: str) -> None:
-    """Unlike the state folder it may be entered by others: the control socket is in it."""
-    try:
-        os.makedirs(path, mode=0o755, exist_ok=True)
-    except OSError as e:
-        raise DeviceError(
-            f"cannot make {path}: {e.strerror}",
-            "run as root or as the service, or set directory and runtime in [state]",
-        ) from None
+def _instant(value: Any) -> Instant:
+    if type(value) is not int:
+        raise PintsError("no time to set", "pints settime 2026-11-23T12:00:00Z")
+    return Instant(value)
 
 
 def _group(name: str) -> int | None:

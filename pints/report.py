@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pints import __version__
+from pints.bootstrap.rules import HOLDOVER_ID
 from pints.bootstrap.states import Basis, State
 from pints.client.association import LOST_AFTER, Association
 from pints.errors import PintsError
 from pints.shell.system_clock import SystemClock
+from pints.shell.udp import reference_id
 from pints.timescale import Boot, Reading, iso, seconds
 
 if TYPE_CHECKING:
@@ -78,18 +80,27 @@ class Reporter:
         if state not in (State.VERIFIED, State.HOLDOVER) or selection is None:
             return unsynchronized(PRECISION)
         best = core.discipline.last.get(selection.best)
-        if best is None or core.last_update is None:
+        if best is None or core.steering.last_update is None:
             return unsynchronized(PRECISION)
         return ServerState(
-            leap=0,
+            leap=core.leaps.pending.indicator if core.leaps.pending else 0,
             stratum=min(best.stratum + 1, 15),
             precision=PRECISION,
             root_delay=best.delay + best.root_delay,
-            root_dispersion=best.dispersion + best.root_dispersion + abs(core.last_offset),
-            reference_id=_reference_id(core.associations[selection.best]),
-            reference=core.last_update.real,
+            root_dispersion=best.dispersion + best.root_dispersion + abs(core.steering.last_offset),
+            reference_id=self._reference_id(selection.best),
+            reference=core.steering.last_update.real,
             synchronized=True,
         )
+
+    def _reference_id(self, source: str) -> bytes:
+        core = self._daemon.core
+        if core.bootstrap.state is State.HOLDOVER:
+            return HOLDOVER_ID
+        association = core.associations.get(source)
+        if association is None:
+            return b"GPS\0"  # a receiver
+        return reference_id(association.address.host) if association.addresses else bytes(4)
 
     # --- the documents -------------------------------------------------------------------
 
@@ -105,8 +116,8 @@ class Reporter:
             "single_issuer": bool(bootstrap.basis is Basis.WINDOWS and bootstrap.single_issuer),
             "time": iso(now.real),
             "time_ns": now.real,
-            "offset": core.clock_offset(now) if known else None,
-            "error_bound": core.clock_bound(now) if known else None,
+            "offset": core.steering.offset(now) if known else None,
+            "error_bound": core.steering.bound(now) if known else None,
             "witnesses": bootstrap.witnesses,
             "needed": bootstrap.needed,
             "agreeing": len(bootstrap.finding.members) if bootstrap.finding else 0,
@@ -114,7 +125,7 @@ class Reporter:
             "answering": sum(_answering(a) for a in core.associations.values()),
             "failures": self._failures(),
             "running_for": seconds(now.boot - core.started.boot),
-            "steps": core.steps,
+            "steps": core.steering.steps,
             "writes": daemon.store.writes,
             "bytes_written": daemon.store.bytes_written,
             "refusals": dict(core.refusals),
@@ -127,8 +138,8 @@ class Reporter:
             "state": core.bootstrap.state.value,
             "reference": None,
             "stratum": 0,
-            "offset": core.clock_offset(now),
-            "last_offset": core.last_offset if core.last_update else None,
+            "offset": core.steering.offset(now),
+            "last_offset": core.steering.last_offset if core.steering.last_update else None,
             "deviation": None,
             "frequency_ppm": None,
             "skew_ppm": None,
@@ -146,11 +157,11 @@ class Reporter:
             "deviation": selection.deviation,
             "frequency_ppm": core.discipline.frequency * 1e6,
             "skew_ppm": core.discipline.skew * 1e6,
-            "error_bound": core.clock_bound(now),
+            "error_bound": core.steering.bound(now),
         }
-        if core.last_update is not None:
-            document["last_update"] = iso(core.last_update.real)
-            document["last_update_age"] = seconds(now.boot - core.last_update.boot)
+        if core.steering.last_update is not None:
+            document["last_update"] = iso(core.steering.last_update.real)
+            document["last_update_age"] = seconds(now.boot - core.steering.last_update.boot)
         return document
 
     def _sources(self, now: Reading) -> Document:
@@ -259,20 +270,3 @@ def _answering(association: Association) -> bool:
 
 def _age(then: Boot | None, now: Boot) -> float | None:
     return None if then is None else seconds(now - then)
-
-
-def _reference_id(association: Association) -> bytes:
-    """The source's IPv4 address; for IPv6 a digest is usual, for which any four octets that
-    tell sources apart serve (RFC 5905 section 7.3)."""
-    import socket
-
-    host = association.addresses[0].host if association.addresses else ""
-    try:
-        return socket.inet_pton(socket.AF_INET, host)
-    except OSError:
-        pass
-    try:
-        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    except OSError:
-        return bytes(4)
-    return bytes(packed[n] ^ packed[n + 4] ^ packed[n + 8] ^ packed[n + 12] for n in range(4))

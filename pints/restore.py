@@ -2,8 +2,9 @@
 
 Run by path with `python3 -I -S`, before anything that logs: it imports time, os and sys and
 nothing else, because every further module is felt on a slow core.  The clock is moved only
-forward to the soft floor, or back to it from beyond the ceiling; nothing here is trusted
-further than that (docs/trust.md).
+forward to the soft floor (saved time, or the kernel's real-time clock where that is later),
+or back to it from beyond the ceiling; nothing here is trusted further than that
+(docs/trust.md).
 
 The line of saved time is defined here, for this is its first reader; the daemon uses the same
 two functions.
@@ -18,15 +19,19 @@ STATE = "/var/lib/pints"
 TIME_FILE = "time"
 CEILING = 20 * 31_556_952 * NS
 """What lies so far beyond the build epoch is refused: 20 years of 365.2425 days, ns."""
-WITNESS_FILES = ("/usr/lib/clock-epoch", "/var/lib/systemd/timesync/clock")
+TIMESYNC_CLOCK = "/var/lib/systemd/timesync/clock"
+WITNESS_FILES = ("/usr/lib/clock-epoch", TIMESYNC_CLOCK)
 """Files whose modification time is a time that has passed, as systemd reads them."""
+RTC = "/sys/class/rtc/rtc0/since_epoch"
+"""Where the kernel shows the real-time clock that it has a driver for, in s."""
 MAX_SIZE = 4096
 USAGE = "usage: pints restore [--state DIR] [--dry-run] [--forget]"
 
 
-def encode(ratcheted: int, seen: int) -> bytes:
-    """The line of saved time: two instants in ns, 0 for none, and a checksum."""
-    text = f"pints-time 1 ratcheted={ratcheted} seen={seen}"
+def encode(ratcheted: int, seen: int, boot: str = "") -> bytes:
+    """The line of saved time: two instants in ns, 0 for none, in which boot (its id) they were
+    saved, and a checksum.  Readers pass over fields that they do not know."""
+    text = f"pints-time 1 ratcheted={ratcheted} seen={seen}" + (f" boot={boot}" if boot else "")
     return f"{text} sum={_checksum(text)}\n".encode("ascii")
 
 
@@ -45,6 +50,12 @@ def decode(data: bytes) -> "tuple[int, int] | None":
     if (name, version) != ("pints-time", "1") or ratcheted < 0 or seen < 0:
         return None
     return ratcheted, seen
+
+
+def boot_of(data: bytes) -> str:
+    """The id of the boot in which a whole line (`decode`) was saved; "" if it names none."""
+    _, _, rest = data.decode("ascii", "replace").partition(" boot=")
+    return rest.partition(" ")[0]
 
 
 def build_epoch() -> int:
@@ -67,6 +78,20 @@ def soft_floor(epoch: int, ratcheted: int, seen: int) -> "tuple[int, str]":
     known = [(epoch, "build epoch"), (ratcheted, "saved time"), (seen, "last seen time")]
     known += [(modified(path), path) for path in WITNESS_FILES]
     return max(entry for entry in known if entry[0] <= epoch + CEILING)
+
+
+def clock_chip(low: int, high: int) -> int:
+    """What the kernel's real-time clock shows, ns; 0 if there is none, or if it shows less than
+    `low` or more than `high`: it vouches for nothing there."""
+    try:
+        descriptor = os.open(RTC, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            shown = int(os.read(descriptor, 32)) * NS
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        return 0
+    return shown if low <= shown <= high else 0
 
 
 def saved_time(state: str) -> "tuple[int, int]":
@@ -111,10 +136,19 @@ def main(argv: "list[str]", now: int = 0, set_clock: "object" = None) -> int:
             return 2
     if forget:
         return _forget(state, dry)
-    epoch = build_epoch()
-    floor, origin = soft_floor(epoch, *saved_time(state))
+    try:
+        epoch = build_epoch()
+    except (OSError, ValueError) as e:
+        _say(f"no build epoch, clock kept: {e}; install pints again")
+        return 1
+    ceiling = epoch + CEILING
+    ratcheted, seen = saved_time(state)
+    floor, origin = soft_floor(epoch, ratcheted, seen)
+    chip = clock_chip(max(epoch, ratcheted if ratcheted <= ceiling else 0), ceiling)
+    if chip > floor:
+        floor, origin = chip, "rtc0"
     now = now or time.time_ns()
-    if floor <= now <= epoch + CEILING:
+    if floor <= now <= ceiling:
         _say(f"clock {_date(now)} is not below {_date(floor)} ({origin}): kept")
         return 0
     move = f"clock set from {_date(now)} to {_date(floor)} ({origin})"

@@ -47,20 +47,26 @@ def after(start: Boot, delay: float) -> Boot:
     return Boot(start + round(delay * NS))
 
 
-def iso(instant: Instant) -> str:
-    """UTC in ISO 8601 to the second, without the datetime module's range or cost."""
-    days, rest = divmod(instant // NS, 86400)
+def civil(instant: Instant) -> tuple[int, int, int]:
+    """Year, month and day in UTC, without the datetime module's range or cost."""
+    days = instant // NS // 86400
     # Civil date from a day count, in the proleptic Gregorian calendar whose 400-year era
     # starts on 1 March: leap days then fall at the end of a year.
     era, day = divmod(days + 719468, 146097)
     year_of_era = (day - day // 1460 + day // 36524 - day // 146096) // 365
     day -= 365 * year_of_era + year_of_era // 4 - year_of_era // 100
     month = (5 * day + 2) // 153
-    dom = day - (153 * month + 2) // 5 + 1
+    day_of_month = day - (153 * month + 2) // 5 + 1
     month = month + 3 if month < 10 else month - 9
-    year = era * 400 + year_of_era + (month <= 2)
+    return year_of_era + era * 400 + (month <= 2), month, day_of_month
+
+
+def iso(instant: Instant) -> str:
+    """UTC in ISO 8601 to the second."""
+    year, month, day = civil(instant)
+    rest = instant // NS % 86400
     return (
-        f"{year:04d}-{month:02d}-{dom:02d}T"
+        f"{year:04d}-{month:02d}-{day:02d}T"
         f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}Z"
     )
 

@@ -4,6 +4,7 @@
 #     .peers/bin/chronyd, chronyc           chrony of the release this machine runs
 #     .peers/bin/chronyd-4.6, chronyc-4.6   chrony 4.6 of Debian 13 (AES-128-GCM-SIV)
 #     .peers/bin/faketime OFFSET COMMAND    COMMAND with its clock moved: faketime -400d ...
+#     .peers/bin/linux.uml                  a kernel that runs as a process (User Mode Linux)
 #
 # Needs no root.  Each release's programs live in a tree of their own together with every
 # library they need, and are started by that tree's loader: what the machine has does not
@@ -115,7 +116,21 @@ EOF
     chmod +x "bin/$name"
 }
 
+# A kernel starts itself again by its own path, so no loader may come before it: it makes do
+# with this machine's C library.  Where there is none (it is x86 only), go without.
+kernel() {
+    state=$top/work/$here
+    (cd "$state/debs" && private_apt "$here" download user-mode-linux) >"$top/work/log" 2>&1 || {
+        echo "peers: no user-mode-linux for this machine: bench writes goes without"
+        return 0
+    }
+    dpkg-deb -x "$state/debs"/user-mode-linux_*.deb "$here"
+    rm -rf "./$here/usr/lib/uml" "./$here/usr/share"
+    ln -s "../$here/usr/bin/linux.uml" bin/linux.uml
+}
+
 tree "$here" chrony libfaketime
+kernel
 [ "$here" = "$newer" ] || tree "$newer" chrony
 
 # chronyd stays the user that starts it, instead of becoming one the machine may lack.

@@ -2,21 +2,26 @@
 
     python -m tests.device --config FILE --behind 34560000 --epoch-behind 34560000
 
-It is the daemon's second composition root: it injects a clock and a build epoch, and nothing
-else.  `Device` runs it and asks it questions.
+It is the daemon's second composition root: it injects a clock and a build epoch (if asked to,
+also another board's id and a disk that is full), and nothing else.  `Device` runs it and asks
+it questions.
 """
 
 import argparse
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from pints import config, daemon
+from pints import config, daemon, restore
 from pints.cli.client import NoDaemonError, ask
 from pints.cli.run import start_log
 from pints.demo.world import SharedTime
@@ -53,11 +58,12 @@ class Device:
     ) -> None:
         self.stop()
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
+        """`options` are for this start alone."""
         command = [sys.executable, "-m", "tests.device", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *self.options], stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT
+                [*command, *self.options, *options], stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT
             )
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -97,6 +103,12 @@ class Device:
             time.sleep(0.02)
         return document
 
+    def remember(self, saved: Instant) -> None:
+        """Let the card keep a saved time of an earlier life."""
+        state = self.folder / "state"
+        state.mkdir(mode=0o700)
+        (state / restore.TIME_FILE).write_bytes(restore.encode(saved, saved))
+
     def anchor(self, sources: int) -> None:
         """Let hours pass until the time is anchored and all sources have answered since.
 
@@ -133,7 +145,9 @@ def main() -> None:
     parser.add_argument("--behind", type=float, default=0.0, help="s the clock starts late")
     parser.add_argument("--epoch-behind", type=float, default=0.0, help="age of the build, s")
     parser.add_argument("--crystal", type=float, default=0.0, help="frequency error")
-    parser.add_argument("--boot-id")
+    parser.add_argument("--boot-id", help="of a boot that began with the world")
+    parser.add_argument("--board", help="another board's id than this machine's")
+    parser.add_argument("--disk-full", action="store_true", help="for the state folder")
     args = parser.parse_args()
     start_log(verbose=True)
     world = SharedTime(args.world)
@@ -141,10 +155,30 @@ def main() -> None:
     clock = SoftwareClock(
         Instant(now - round(args.behind * NS)),
         timebase=world.count, crystal=args.crystal, boot_id=args.boot_id,
+        boot_at=world.count() if args.boot_id else 0,
     )  # fmt: skip
     epoch = Instant(now - round(args.epoch_behind * NS))
     machine = daemon.Machine(clock, epoch, durable=True)  # wherever pytest has its folders
-    daemon.run(config.load(args.config), machine)
+    settings = config.load(args.config)
+    with ExitStack() as stack:
+        if args.board:
+            stack.enter_context(patch("pints.daemon.board_id", lambda: args.board))
+        if args.disk_full:
+            stack.enter_context(patch("os.write", _write_on_full_disk(settings.state.directory)))
+        daemon.run(settings, machine)
+
+
+def _write_on_full_disk(folder: str) -> Callable[[int, bytes], int]:
+    """What os.write() does where a disk is full: names are still made and removed there, but
+    no file in the folder takes a byte."""
+    write = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"{folder}/"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    return full
 
 
 if __name__ == "__main__":

@@ -6,15 +6,21 @@ netem is not in every kernel, and counting round trips needs somebody in the mid
 import heapq
 import itertools
 import os
+import re
 import select
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 Place = tuple[str, int]
+CLOSE_NOTIFY = re.compile(rb"\x17\x03\x03\x00\x13.{19}", re.DOTALL)
+"""An alert of TLS 1.3: its end, which nobody waits for."""
+CLIENTS = 16
+"""Ports of clients that a UDP route remembers: each request comes from another one."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,15 @@ class Relay:
         """`delay` is added to each way, seconds."""
         self.delay = delay
         self.passed: list[Passed] = []
+        self.attacker: Callable[[Passed], bytes | None] | None = None
+        """Somebody on the path: a client's datagram that he answers goes no further."""
         self._poll = select.epoll()  # unlike poll(), it heeds what is added while it waits
         self._ready: dict[int, Callable[[], None]] = {}
         self._sockets: list[socket.socket] = []
         self._late: list[tuple[float, int, Callable[[], None]]] = []
+        self._held: dict[str, list[Callable[[], object]]] = {}
+        self._calls: deque[Callable[[], None]] = deque()
+        """From other threads."""
         self._count = itertools.count()
         self._end, self._stop = os.pipe()
         self._thread = threading.Thread(target=self._run)
@@ -67,12 +78,23 @@ class Relay:
         def from_client() -> None:
             data, client = front.recvfrom(65536)
             if client not in backs:
+                if len(backs) == CLIENTS:
+                    oldest = backs.pop(next(iter(backs)))
+                    self._unwatch(oldest)
+                    self._drop(oldest)
                 back = self._keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
                 back.connect(target)
                 backs[client] = back
                 self._watch(back, lambda: from_server(back, client))
             back = backs[client]
-            self._forward(Passed(route, "udp", True, data), lambda: back.send(data))
+            asked = Passed(route, "udp", True, data)
+            spoofed = self.attacker(asked) if self.attacker else None
+            if spoofed is not None:
+                answer = Passed(route, "udp", False, spoofed)
+                self.passed.append(asked)
+                self._forward(answer, lambda: front.sendto(spoofed, client))
+                return
+            self._forward(asked, lambda: back.send(data))
 
         def from_server(back: socket.socket, client: Place) -> None:
             data = back.recv(65536)
@@ -88,7 +110,11 @@ class Relay:
 
         def connect() -> None:
             client, _ = front.accept()
-            server = socket.create_connection(target)
+            try:
+                server = socket.create_connection(target)
+            except OSError:  # nobody listens there just now
+                client.close()
+                return
             for one, other, upstream in ((client, server, True), (server, client, False)):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._keep(one)
@@ -102,18 +128,42 @@ class Relay:
             if not data:
                 self._unwatch(one)
                 self._later(lambda: other.shutdown(socket.SHUT_WR))
+                if other.fileno() not in self._ready:
+                    self._drop(one)
+                    self._drop(other)
                 return
             self._forward(Passed(route, "tcp", upstream, data), lambda: other.sendall(data))
 
         self._watch(front, connect)
         return int(front.getsockname()[1])
 
+    def hold(self, route: str) -> None:
+        """From now on let what comes by a route wait, until `let_go`."""
+        self._held[route] = []
+
+    def let_go(self, route: str) -> None:
+        """Send on, in order, what waits."""
+        self._calls.append(lambda: self._release(route))
+        os.write(self._stop, b"!")
+
+    def key_exchanges(self, route: str) -> int:
+        """TLS handshakes that the client began: ClientHellos (RFC 8446 section 4)."""
+        return sum(
+            p.kind == "tcp" and p.upstream and p.data[:1] == b"\x16" and p.data[5:6] == b"\x01"
+            for p in self.passed
+            if p.route == route
+        )
+
+    def asked(self, route: str) -> int:
+        """Datagrams that a client sent."""
+        return sum(p.route == route and p.kind == "udp" and p.upstream for p in self.passed)
+
     def round_trips(self, route: str) -> int:
         """Round trips so far: flights of the server that the client waited for, and one for
         each TCP connection, which the kernel makes."""
         trips, upstream, connected = 0, False, False
         for one in self.passed:
-            if one.route != route:
+            if one.route != route or CLOSE_NOTIFY.fullmatch(one.data):
                 continue
             if one.kind == "tcp" and not connected:
                 connected, trips = True, trips + 1
@@ -131,6 +181,11 @@ class Relay:
         self._sockets.append(sock)
         return sock
 
+    def _drop(self, sock: socket.socket) -> None:
+        """Close it, after what is under way."""
+        self._sockets.remove(sock)
+        self._later(sock.close)
+
     def _watch(self, sock: socket.socket, ready: Callable[[], None]) -> None:
         self._ready[sock.fileno()] = ready
         self._poll.register(sock.fileno(), select.EPOLLIN)
@@ -141,7 +196,14 @@ class Relay:
 
     def _forward(self, passed: Passed, send: Callable[[], object]) -> None:
         self.passed.append(passed)
-        self._later(send)
+        if passed.route in self._held:
+            self._held[passed.route].append(send)
+        else:
+            self._later(send)
+
+    def _release(self, route: str) -> None:
+        for send in self._held.pop(route):
+            self._later(send)
 
     def _later(self, call: Callable[[], object]) -> None:
         entry = (time.monotonic() + self.delay, next(self._count), lambda: _quietly(call))
@@ -154,7 +216,9 @@ class Relay:
             ready = self._poll.poll(None if wait is None else max(0, wait))
             for fd, _ in ready:
                 if fd == self._end:
-                    return
+                    if os.read(self._end, 1) == b"x":
+                        return
+                    self._calls.popleft()()
                 if fd in self._ready:
                     _quietly(self._ready[fd])
             while self._late and self._late[0][0] <= time.monotonic():

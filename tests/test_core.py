@@ -40,7 +40,8 @@ def test_a_day_of_running_wears_the_card_little(device: Device) -> None:
 def test_what_is_saved_once_anchored(device: Device) -> None:
     assert device.reaches("verified", "anchored", within=2 * HOUR)
     device.world.run(15)
-    assert set(device.disk) == {restore.TIME_FILE, "drift.json", *batch_names()}
+    kept = {restore.TIME_FILE, "drift.json", "names.json", "quorum.json", *batch_names()}
+    assert set(device.disk) == kept
     drift = json.loads(device.disk["drift.json"])
     assert drift["frequency"] == pytest.approx(-20e-6, abs=2e-6)
     for name in batch_names():
@@ -165,7 +166,7 @@ def test_the_clock_is_set_once_and_then_slewed(device: Device) -> None:
     assert isinstance(clock, SoftwareClock)
     device.world.run(DAY)
     assert len(clock.steps) == 2, "by early boot, then by the quorum"
-    assert device.core.steps == 1
+    assert device.core.steering.steps == 1
     assert clock.reported is not None
     synchronized, bound, estimate = clock.reported
     assert synchronized

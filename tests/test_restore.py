@@ -9,6 +9,7 @@ import sys
 import time
 import zlib
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -27,9 +28,10 @@ INSTANTS = st.integers(0, 1 << 63)
 
 @pytest.fixture(autouse=True)
 def _own_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A build epoch that stays, and no files of this machine."""
+    """A build epoch that stays, no files of this machine, and no clock chip."""
     monkeypatch.setattr(restore, "build_epoch", lambda: EPOCH)
     monkeypatch.setattr(restore, "WITNESS_FILES", ())
+    monkeypatch.setattr(restore, "RTC", "/none")
     # Should a test forget its own clock, this is what it would set.
     monkeypatch.setattr(time, "clock_settime_ns", lambda *_: pytest.fail("real clock"))
 
@@ -66,6 +68,21 @@ def test_the_line_comes_back(ratcheted: int, seen: int) -> None:
     assert restore.decode(line) == (ratcheted, seen)
     assert line.count(b"\n") == 1
     assert line.isascii()
+
+
+@given(INSTANTS, INSTANTS, st.uuids())
+def test_the_line_says_in_which_boot_it_was_saved(ratcheted: int, seen: int, boot: UUID) -> None:
+    line = restore.encode(ratcheted, seen, str(boot))
+    assert restore.decode(line) == (ratcheted, seen)
+    assert restore.boot_of(line) == str(boot)
+    assert restore.boot_of(restore.encode(ratcheted, seen)) == ""
+
+
+def test_fields_of_a_later_version_are_passed_over() -> None:
+    text = "pints-time 1 ratcheted=5 seen=6 boot=abc further=x=y"
+    line = f"{text} sum={restore._checksum(text)}\n".encode()
+    assert restore.decode(line) == (5, 6)
+    assert restore.boot_of(line) == "abc"
 
 
 @given(INSTANTS, INSTANTS, st.data())
@@ -165,6 +182,48 @@ def test_files_of_the_system_raise_the_floor(
     assert clock.set_to == [EPOCH + 3 * DAY]
 
 
+@pytest.mark.parametrize(
+    ("shows", "floor", "origin"),
+    [(3 * DAY, 3 * DAY, "rtc0"), (1 * DAY, 2 * DAY, "last seen"), (2 * DAY, 2 * DAY, "last seen"),
+     (20 * YEAR, 20 * YEAR, "rtc0"), (20 * YEAR + restore.NS, 2 * DAY, "last seen"),
+     (-DAY, 2 * DAY, "last seen")],
+)  # fmt: skip
+def test_the_kernels_clock_chip_raises_the_floor(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], shows: int, floor: int, origin: str,
+) -> None:  # fmt: skip
+    """In days after the build epoch; ratcheted is 1, seen 2.  Beyond the ceiling it says
+    nothing."""
+    save(tmp_path, EPOCH + DAY, EPOCH + 2 * DAY)
+    chip = tmp_path / "since_epoch"
+    chip.write_text(f"{(EPOCH + shows) // restore.NS}\n")
+    monkeypatch.setattr(restore, "RTC", str(chip))
+    assert run(tmp_path, clock, 1) == 0
+    assert clock.set_to == [EPOCH + floor]
+    assert f"({origin}" in capsys.readouterr().err
+
+
+def test_the_clock_chip_sets_no_clock_back(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chip = tmp_path / "since_epoch"
+    chip.write_text(f"{(EPOCH + DAY) // restore.NS}\n")
+    monkeypatch.setattr(restore, "RTC", str(chip))
+    assert run(tmp_path, clock, EPOCH + 2 * DAY) == 0
+    assert clock.set_to == []
+
+
+@pytest.mark.parametrize("content", ["", "none\n", "-5\n", "9" * 40])
+def test_a_clock_chip_that_shows_rubbish(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    chip = tmp_path / "since_epoch"
+    chip.write_text(content)
+    monkeypatch.setattr(restore, "RTC", str(chip))
+    assert run(tmp_path, clock, 1) == 0
+    assert clock.set_to == [EPOCH]
+
+
 @given(INSTANTS, INSTANTS, st.integers(1, 1 << 62))
 def test_the_clock_is_never_set_below_what_is_known(ratcheted: int, seen: int, now: int) -> None:
     floor, _ = restore.soft_floor(EPOCH, ratcheted, seen)
@@ -258,6 +317,22 @@ def test_it_runs_by_path_from_the_tree(tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-S", str(SCRIPT), "--state", str(tmp_path), "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "pints restore: no saved time" in done.stderr
+
+
+@pytest.mark.parametrize("content", [None, "", "soon\n"])
+def test_without_a_build_epoch_it_says_so(
+    alone: list[str], tmp_path: Path, content: str | None
+) -> None:
+    (tmp_path / "BUILD_EPOCH").unlink()
+    if content is not None:
+        (tmp_path / "BUILD_EPOCH").write_text(content)
+    done = subprocess.run(alone, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "no build epoch" in done.stderr
+    save(tmp_path, EPOCH, 0)
+    forget = [word for word in alone if word != "--dry-run"] + ["--forget"]
+    subprocess.run(forget, capture_output=True, check=True)
 
 
 def imported(command: list[str]) -> set[str]:

@@ -2,6 +2,7 @@
 
 Guarantees (docs/trust.md):
 - the clock is set only to what a quorum agrees on, between hard floor and ceiling (R1, R2);
+  before there is one, local evidence may restore it, which proves nothing (`restoring`);
 - only dates are ever forgiven, and only until a belief stands (R5, R6); then every exchange is
   judged again, and within this boot nothing reopens (R9);
 - saved time ratchets, and sessions are saved, only on basis `anchored` (R6, R7).
@@ -11,21 +12,39 @@ Pure: every method takes `now`, the three timescales read together, and returns 
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pints.actions import Action, Announce, Log, RecordBelief, SetClock
+from pints.bootstrap import rules
 from pints.bootstrap.belief import DRIFT_STEERED, DRIFT_UNSTEERED, Belief, Floors
-from pints.bootstrap.quorum import FUTURE_TOLERANCE, Finding, Refusal, Terms, Testimony, deliberate
+from pints.bootstrap.confirmation import Weighed, weigh
+from pints.bootstrap.evidence import Evidence, Strength
+from pints.bootstrap.future_floor import FutureFloor
+from pints.bootstrap.quorum import Finding, Terms, Testimony, deliberate
+from pints.bootstrap.record import QuorumRecord
+from pints.bootstrap.restoring import RESTORE_OFFSET, foremost, restored_time
+from pints.bootstrap.rules import Refusal, Refusals
 from pints.bootstrap.states import Basis, Event, State, follow
-from pints.bootstrap.witness import Identity, groups, quorum, single_issuer
+from pints.bootstrap.witness import Identity, groups
 from pints.chain import Chain, Window
 from pints.config import BootstrapConfig
 from pints.errors import UntrustedTimeError
 from pints.sample import Sample
-from pints.timescale import HOUR, Boot, Instant, Reading, after, iso, nanoseconds, span
+from pints.timescale import HOUR, Boot, Instant, Reading, after, iso, nanoseconds, seconds, span
 
 ANCHOR_AFTER = HOUR
 """How long the same quorum must go on agreeing to confirm itself, seconds."""
+NOBODY = Weighed((), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What is known from before this daemon."""
+
+    belief: tuple[Belief, str] | None = None
+    """Of this very boot, with its basis: what an earlier daemon recorded (R9)."""
+    quorum: QuorumRecord | None = None
+    """Of an earlier boot."""
 
 
 class Bootstrap:
@@ -37,36 +56,53 @@ class Bootstrap:
         floors: Floors,
         witnesses: Mapping[str, Identity],
         now: Reading,
-        boot_id: str,
-        recorded: tuple[Belief, str] | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
-        """`recorded` is the belief that an earlier daemon of this boot left, with its basis."""
+        """`witnesses` are those of the configuration, whether or not they answer."""
         self.state = State.UNSET
         self.basis = Basis.NONE
-        self.belief: Belief | None = recorded[0] if recorded else None
+        self.floors = floors
         self.finding: Finding | None = None
-        self.refusals: tuple[Refusal, ...] = ()
+        self.weighed = NOBODY
+        """What independent evidence says of the finding."""
+        self.evidence: dict[str, Evidence] = {}
+        """By origin: all that is no witness's word."""
         self.verified_at: Boot | None = None
+        self.pending: Basis | None = None
+        """What `verified` will rest on once the belief is recorded."""
         self.dropped: list[tuple[str, str]] = []
         """Sources whose keys must be destroyed, with the reason; the core takes them away."""
+        earlier = earlier or Earlier()
+        self.belief: Belief | None = earlier.belief[0] if earlier.belief else None
+        self._was_anchored = bool(earlier.belief and earlier.belief[1] == Basis.ANCHORED.value)
+        self._earlier_quorum = earlier.quorum
         self._config = config
-        self.floors = floors
         self._identities = dict(witnesses)
-        self._boot_id = boot_id
         self._started = now
-        self._was_anchored = bool(recorded and recorded[1] == Basis.ANCHORED.value)
         self._testimonies: dict[str, Testimony] = {}
         self._chains: dict[str, Chain] = {}
         self._quorum: frozenset[str] = frozenset()
         self._relaxed: set[str] = set()
         """Sources whose certificates only their dates kept from being good (R6)."""
-        self.pending: Basis | None = None
-        """What `verified` will rest on once the belief is recorded."""
+        self._forgiven: set[str] = set()
+        """Those that ever were so in this boot: their word was not strict."""
+        self._barred: dict[str, Refusal] = {}
+        """What may not speak at all, by source or origin."""
+        self._before_floor: set[str] = set()
+        self._refusals = Refusals()
+        self._future = FutureFloor(config.future_floor == "unanimous")
         self._unrecorded = False
+        self._restoring: Evidence | None = None
+        """What the clock follows before there is a quorum."""
         if now.real >= floors.soft:
             self.state = follow(self.state, Event.FLOORED)
 
     # --- what others may ask -------------------------------------------------------------
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Those that stand."""
+        return self._refusals.standing
 
     @property
     def testimonies(self) -> list[Testimony]:
@@ -77,13 +113,14 @@ class Bootstrap:
     def witnesses(self) -> int:
         """N: the distinct witnesses of the configuration, whether or not they answer.  An NTP
         address is what a key server claims, so nobody lowers N by claiming another's."""
-        return len(set(groups(self._without_addresses()).values()))
+        bare = {s: replace(i, addresses=frozenset()) for s, i in self._identities.items()}
+        return len(set(groups(bare).values()))
 
     @property
     def needed(self) -> int:
         """How many of them must agree."""
         fixed = self._config.quorum == "fixed"
-        return quorum(self.witnesses, self._config.min_witnesses, fixed)
+        return rules.r2_quorum(self.witnesses, self._config.min_witnesses, fixed)
 
     @property
     def single_witness(self) -> bool:
@@ -91,13 +128,9 @@ class Bootstrap:
         return self.needed == 1
 
     @property
-    def steady(self) -> bool:
-        """Whether the clock may be steered by the sources."""
-        return self.state is State.VERIFIED or self.follows_provisional
-
-    @property
-    def follows_provisional(self) -> bool:
-        return self.state is State.PROVISIONAL and self._config.step_provisional
+    def single_issuer(self) -> bool:
+        """Whether one root key stands behind the whole quorum (R6)."""
+        return self._of_single_issuer(self._quorum)
 
     @property
     def anchored(self) -> bool:
@@ -105,22 +138,38 @@ class Bootstrap:
         return self.state is State.VERIFIED and self.basis is Basis.ANCHORED
 
     @property
-    def single_issuer(self) -> bool:
-        """Whether one root key stands behind the whole quorum (R6)."""
-        return self._of_single_issuer(self._quorum)
+    def steady(self) -> bool:
+        """Whether the clock may be steered by the sources."""
+        if self.belief is None and self._restoring is not None:
+            return True
+        provisional = self.state is State.PROVISIONAL and self._config.step_provisional
+        return self.state is State.VERIFIED or provisional
+
+    @property
+    def lenient_floors(self) -> Floors:
+        """The floors that evidence is read with: where R8 may lower the saved time, without
+        it, for what lies below would never be seen."""
+        return replace(self.floors, ratcheted=Instant(0)) if self._future.allowed else self.floors
 
     def agrees(self, source: str) -> bool:
-        """Whether a source may steer the clock: it says what the witnesses agreed on last.
-        Where no witness is configured, all may."""
+        """Whether a source may steer the clock: it says what the witnesses agreed on last, or
+        until then is what restores it.  Where no witness is configured, all may."""
+        if self.belief is None and self._restoring is not None:
+            return source == self._restoring.origin
         if not self._identities:
             return True
         return self.finding is not None and source in self.finding.agreeing
 
     def estimate(self, now: Boot) -> Belief:
-        """What certificates are judged at: the belief, or where none stands the soft floor
-        moved on by the boot clock (a mere order of magnitude, so its error is 0)."""
+        """What certificates are judged at: the belief; where none stands, what restores the
+        clock, or the soft floor moved on by the boot clock (a mere order of magnitude, so its
+        error is 0)."""
         if self.belief is not None:
             return self.belief.at(now)
+        best = foremost(self._in_bounds(), self._config.step_provisional)
+        if best is not None:
+            present = best.at(now, DRIFT_UNSTEERED)
+            return Belief(present.middle, now, present.error)
         return Belief(Instant(self.floors.soft + now - self._started.boot), now, 0.0)
 
     def checked(self, source: str) -> Instant | None:
@@ -129,7 +178,8 @@ class Bootstrap:
         chain = self._chains.get(source)
         if self.belief is None or chain is None or self.state is not State.VERIFIED:
             return None
-        return self.belief.time if chain.good(self.belief.low, self.belief.high) else None
+        strict = rules.r6_strict(source, chain, self.belief) is None
+        return self.belief.time if strict else None
 
     # --- evidence ------------------------------------------------------------------------
 
@@ -142,42 +192,40 @@ class Bootstrap:
         """A key exchange gave a chain that is good but, maybe, for its dates.  Raises
         UntrustedTimeError if its keys may not be used; `reconsider` what stands then."""
         at = self.estimate(now.boot)
-        actions: list[Action] = []
-        if chain.end < self.floors.hard:
-            raise UntrustedTimeError(
-                "R4",
-                f"certificate expired {iso(chain.end)}, before the floor "
-                f"{iso(self.floors.hard)} (RFC 8915 section 8.5)",
+        witness = source in self._identities
+        floor = self.floors.build_epoch if self._future.allowed else self.floors.hard
+        if refusal := rules.r4_expired(source, chain, floor):
+            if witness:
+                self._before_floor.add(source)
+            raise _untrusted(
+                refusal,
                 "its operator must renew it; or, if it is the floor that is wrong: "
                 "pints restore --forget",
             )
-        from_future = chain.leaf_not_before > at.high + nanoseconds(FUTURE_TOLERANCE)
-        if from_future and self.belief is not None and source in self._identities:
-            self._chains[source] = chain  # it vetoes for as long as its server shows no other
-            raise UntrustedTimeError(
-                "R4",
-                f"certificate issued {iso(chain.leaf_not_before)}, but believed is {iso(at.time)}",
-                "a witness whose certificate comes from the future disputes the belief",
+        vetoed = self.belief is not None and witness
+        if vetoed and (refusal := rules.r4_future(source, chain, at.low, at.high)):
+            self._chains[source] = chain  # it vetoes until its server shows another
+            raise _untrusted(refusal, "a witness from the future disputes what is believed")
+        strict = self._config.relaxed_dates == "never"
+        if refusal := rules.r5_dates(source, chain, self.belief, at, strict):
+            hint = (
+                "its operator must renew it"
+                if self.belief is not None
+                else 'set relaxed_dates = "until-verified", or wait for its dates'
             )
-        if not chain.good(at.low, at.high):
-            dates = " and ".join(f"{iso(w.start)} to {iso(w.end)}" for w in chain.windows)
-            if self.belief is not None:
-                raise UntrustedTimeError(
-                    "R6", f"certificate is good {dates}, not now, {iso(at.time)}",
-                    "its operator must renew it",
-                )  # fmt: skip
-            if self._config.relaxed_dates == "never":
-                raise UntrustedTimeError(
-                    "R5", f"certificate is good {dates}, not at the restored {iso(at.time)}",
-                    "set relaxed_dates = \"until-verified\", or wait for its dates",
-                )  # fmt: skip
+            raise _untrusted(refusal, hint)
+        actions: list[Action] = []
+        if chain.good(at.low, at.high):
+            self._relaxed.discard(source)
+        else:
             self._relaxed.add(source)
+            self._forgiven.add(source)
+            dates = rules.spell(chain.windows)
             text = f"{source}: certificate good {dates}: judged again when the time is known"
             actions.append(Log(logging.INFO, text))
-        else:
-            self._relaxed.discard(source)
         self._chains[source] = chain
-        if source in self._identities:
+        self._before_floor.discard(source)
+        if witness:
             self._identities[source] = identity
         return actions
 
@@ -185,8 +233,11 @@ class Bootstrap:
         """Deliberate again without a new testimony: a chain may have come that vetoes."""
         return self._settle(now)
 
-    def hear(self, sample: Sample, window: Window | None, now: Reading) -> list[Action]:
-        """A source answered.  `window` is a saved session's; a fresh one has its chain's."""
+    def hear(
+        self, sample: Sample, window: Window | None, now: Reading, own: bytes = b""
+    ) -> list[Action]:
+        """A witness answered.  `window` is a saved session's; a fresh one has its chain's.
+        `own` is the reference id by which its server would name this machine."""
         if not sample.authenticated or sample.source not in self._identities:
             return self._hear_anybody(sample, now)
         chain = self._chains.get(sample.source)
@@ -194,14 +245,30 @@ class Bootstrap:
         self._testimonies[sample.source] = Testimony(
             sample.source, sample.boot, sample.time, sample.distance, windows,
             window is not None, chain.roots if chain else (),
+            rules.r10_derived(sample.source, sample.reference_id, sample.stratum, own),
         )  # fmt: skip
         return self._settle(now)
 
     def lose(self, source: str, now: Reading) -> list[Action]:
         """A source left three polls unanswered, or its keys were destroyed."""
         if self._testimonies.pop(source, None) is None:
-            return []
+            return self.withdraw(source, now)
         return self._settle(now)
+
+    def offer(self, said: Evidence | Refusal, now: Reading) -> list[Action]:
+        """Anything but a witness spoke: a clock, a receiver, an anchor, the operator."""
+        if isinstance(said, Refusal):
+            self.evidence.pop(said.source, None)
+            self._barred[said.source] = said
+        else:
+            self._barred.pop(said.origin, None)
+            self.evidence[said.origin] = said
+        return self._settle(now) + self._restore(now)
+
+    def withdraw(self, origin: str, now: Reading) -> list[Action]:
+        """A clock or receiver is gone."""
+        self._barred.pop(origin, None)
+        return self._settle(now) if self.evidence.pop(origin, None) else []
 
     def recorded(self, ok: bool, now: Reading) -> list[Action]:
         """The shell wrote the belief to /run, or could not (R9)."""
@@ -219,59 +286,87 @@ class Bootstrap:
         self.basis = basis
         return self._announce(self._quorum_text())
 
+    def quorum(self, boot_id: str, now: Boot) -> QuorumRecord | None:
+        """Who agrees now and on what, for a later boot to confirm; None while nobody does."""
+        if self.state is not State.VERIFIED or self.belief is None or self.finding is None:
+            return None
+        members = {
+            s: self._chains[s].leaf_not_before
+            for s in sorted(self.finding.members) if s in self._chains
+        }  # fmt: skip
+        return QuorumRecord(boot_id, members, self.belief.at(now).low)
+
+    def ratchet(self, now: Boot) -> Instant:
+        """The ratcheted saved time from now on (R7): the least that a verified, anchored clock
+        may be."""
+        low = self.belief.at(now).low if self.belief is not None else Instant(0)
+        ratcheted = rules.r7_ratchet(self.floors.ratcheted, low, self.anchored)
+        self.floors = replace(self.floors, ratcheted=ratcheted)
+        return ratcheted
+
+    def shift(self, leap: float) -> None:
+        """UTC stepped by `leap` seconds: a leap second.  What is believed goes with it."""
+        step = nanoseconds(leap)
+        if self.belief is not None:
+            self.belief = replace(self.belief, time=Instant(self.belief.time + step))
+        self._testimonies = {
+            s: replace(t, time=Instant(t.time + step)) for s, t in self._testimonies.items()
+        }
+
     # --- private -------------------------------------------------------------------------
 
-    def _witness_of(self) -> dict[str, str]:
-        return groups(self._identities)
-
-    def _without_addresses(self) -> dict[str, Identity]:
-        return {s: replace(i, addresses=frozenset()) for s, i in self._identities.items()}
+    def _terms(self, floors: Floors, belief: Belief | None) -> Terms:
+        drift = DRIFT_UNSTEERED if belief is None else DRIFT_STEERED
+        return Terms(floors, self._config.max_distance, drift, belief)
 
     def _settle(self, now: Reading) -> list[Action]:
         """Let the witnesses deliberate, and follow the state table."""
-        finding = deliberate(
-            self._testimonies.values(),
-            self._witness_of(),
-            {s: chain for s, chain in self._chains.items() if s in self._identities},
-            Terms(
-                self.floors, self._config.max_distance,
-                DRIFT_UNSTEERED if self.belief is None else DRIFT_STEERED, self.belief,
-            ),
-            now.boot,
-        )  # fmt: skip
+        witness_of = groups(self._identities)
+        testimonies = self._testimonies
+        chains = {s: chain for s, chain in self._chains.items() if s in self._identities}
+        terms = self._terms(self.floors, self.belief)
+        finding = deliberate(testimonies.values(), witness_of, chains, terms, now.boot)
         self.finding = finding
+        self.weighed = weigh(finding, testimonies, witness_of, self._in_bounds(), now.boot)
         reached = len(finding.members) >= self.needed
-        contradiction = self._contradiction(finding) if reached else None
-        if contradiction is not None:
+        if reached and (contradiction := self._contradiction(finding)) is not None:
             return self._contradicted(contradiction, finding)
-        actions: list[Action] = self._report(finding.refusals)
+        actions: list[Action] = [*self._report(finding.refusals)]
         if reached:
             return actions + self._agreed(finding, now)
+        if lowered := self._lowered_floor(finding, now):
+            return actions + lowered
+        return actions + self._short_of_quorum(finding, now)
+
+    def _short_of_quorum(self, finding: Finding, now: Reading) -> list[Action]:
+        have = f"{len(finding.members)} of {self.needed} needed witnesses"
         if self.state is State.VERIFIED:
             self.state = follow(self.state, Event.QUORUM_LOST)
-            have = f"{len(finding.members)} of {self.needed} needed witnesses"
-            return actions + self._announce(f"holdover: {have} left, clock kept on its own")
-        if finding.members and not finding.vetoed:
+            return self._announce(f"holdover: {have} left, clock kept on its own")
+        said = finding.members and not finding.vetoed
+        vouched = [e for e in self.evidence.values() if e.strength is Strength.BELIEF]
+        if said or vouched:
             event = Event.BELIEVED
         else:
             event = Event.UNBELIEVED if now.real >= self.floors.soft else Event.SUNK
         before, self.state = self.state, follow(self.state, event)
-        if self.state is not before:
-            if self.follows_provisional:
-                actions.append(SetClock(finding.middle, now.boot))
-            have = f"{len(finding.members)} of {self.needed} needed witnesses agree"
-            actions += self._announce(f"{self.state.value}: {have}")
-        return actions
+        if self.state is before:
+            return []
+        actions: list[Action] = []
+        if said and self.state is State.PROVISIONAL and self._config.step_provisional:
+            actions.append(SetClock(finding.middle, now.boot))
+        by = f", {vouched[0].origin} says {vouched[0]}" if vouched else ""
+        return actions + self._announce(f"{self.state.value}: {have} agree{by}")
 
     def _agreed(self, finding: Finding, now: Reading) -> list[Action]:
         """A quorum stands: believe it, judge every exchange again, record, announce."""
         first = self.belief is None
         self.belief = Belief(finding.middle, now.boot, finding.half_width)
+        self._restoring = None
         actions: list[Action] = []
         for source, chain in sorted(self._chains.items()):
-            if not chain.good(self.belief.low, self.belief.high):
-                why = f"its certificate is not valid at {iso(self.belief.time)}"
-                actions += self._destroy(Refusal("R6", source, why))
+            if refusal := rules.r6_strict(source, chain, self.belief):
+                actions += self._destroy(refusal)
         if relaxed := sorted(self._relaxed & self._chains.keys()):
             names = ", ".join(relaxed)
             text = f"R6: judged again at {iso(self.belief.time)} and good: {names}"
@@ -284,33 +379,52 @@ class Bootstrap:
         basis = self._basis(finding, now.boot)
         if self.state is State.VERIFIED and basis is self.basis:
             return actions
-        if first:
-            actions.append(SetClock(finding.middle, now.boot))
+        if first or self.state is not State.VERIFIED:
+            actions += self._set_clock(finding, first, now)
         self.pending = basis
-        actions.append(RecordBelief(self.belief.encode(self._boot_id, basis.value)))
+        actions.append(RecordBelief(self.belief, basis.value))
         return actions
+
+    def _set_clock(self, finding: Finding, first: bool, now: Reading) -> list[Action]:
+        """A quorum's step.  After the first one, only for a clock that somebody else has set
+        (R10): whoever waits for `verified` must find it right."""
+        off = seconds(now.real - finding.middle)
+        if first:
+            return [SetClock(finding.middle, now.boot)]
+        if abs(off) <= RESTORE_OFFSET + finding.half_width:
+            return []
+        text = f"R10: clock is {span(off)} off what it was set to: stepped back"
+        return [SetClock(finding.middle, now.boot), Log(logging.WARNING, text, "R10")]
 
     def _basis(self, finding: Finding, now: Boot) -> Basis:
         """What `verified` rests on now; once anchored, a boot stays so."""
         if self.basis is Basis.ANCHORED or self._was_anchored:
             return Basis.ANCHORED
-        if self._confirmations(finding):
+        if len(self.weighed.confirming) > len(self.weighed.contradicting):
             return Basis.ANCHORED
-        if self.verified_at is None:
+        if self.weighed.contradicting:
             return Basis.WINDOWS
+        return Basis.ANCHORED if self._confirms_itself(finding, now) else Basis.WINDOWS
+
+    def _confirms_itself(self, finding: Finding, now: Boot) -> bool:
+        """Whether the same quorum, strict, still agrees an hour later or in a later boot."""
+        earlier = self._earlier_quorum
+        if earlier is not None and finding.low >= earlier.time:
+            again = {
+                s for s in finding.members - self._forgiven
+                if s in self._chains and earlier.confirmed_by(s, self._chains[s].leaf_not_before)
+            }  # fmt: skip
+            if len(again) >= self.needed and not self._of_single_issuer(again):
+                return True
+        if self.verified_at is None:
+            return False
         late = after(self.verified_at, ANCHOR_AFTER)
         still = {s for s in finding.members & self._quorum if self._testimonies[s].boot >= late}
-        if len(still) < self.needed or self._of_single_issuer(still):
-            return Basis.WINDOWS
-        return Basis.ANCHORED
+        return len(still) >= self.needed and not self._of_single_issuer(still)
 
     def _of_single_issuer(self, sources: Iterable[str]) -> bool:
-        return single_issuer(self._testimonies[s].roots for s in sources if s in self._testimonies)
-
-    def _confirmations(self, finding: Finding) -> int:
-        """Witnesses that agree by a saved session, which no certificate's date is behind."""
-        witness = self._witness_of()
-        return len({witness[s] for s in finding.agreeing if self._testimonies[s].saved})
+        known = (self._testimonies[s].roots for s in sources if s in self._testimonies)
+        return rules.r6_single_issuer(known)
 
     def _contradiction(self, finding: Finding) -> Refusal | None:
         """What disputes a quorum: a certificate from its future, or independent evidence where
@@ -319,41 +433,80 @@ class Bootstrap:
             return next(r for r in finding.refusals if r.rule == "R4")
         if self._was_anchored or self.basis is Basis.ANCHORED:
             return None
-        against = [s for s in sorted(finding.dissenters) if self._speaks_by_session(s)]
-        witness = self._witness_of()
-        if len({witness[s] for s in against}) <= self._confirmations(finding):
-            return None
-        return Refusal("R6", against[0], "its saved session contradicts the quorum's time")
-
-    def _speaks_by_session(self, source: str) -> bool:
-        """Whether a source's word comes by a saved session that may speak for what it says."""
-        testimony = self._testimonies[source]
-        stated = Belief(testimony.time, testimony.boot, testimony.distance)
-        return testimony.saved and any(
-            w.contains(stated.low, stated.high) for w in testimony.windows
-        )
+        against = list(self.weighed.contradicting)
+        return rules.r6_contradiction(len(self.weighed.confirming), against)
 
     def _contradicted(self, refusal: Refusal, finding: Finding) -> list[Action]:
         known = refusal in finding.refusals
-        actions = self._report((*finding.refusals, *(() if known else (refusal,))))
+        actions: list[Action] = [*self._report((*finding.refusals, *(() if known else (refusal,))))]
         before, self.state = self.state, follow(self.state, Event.CONTRADICTED)
         if self.state is not before:
             actions += self._announce(f"disputed: clock kept, not served; {refusal}")
         return actions
 
+    def _lowered_floor(self, finding: Finding, now: Reading) -> list[Action]:
+        """R8: the floor may be what is wrong."""
+        witness_of = groups(self._identities)
+        low = [
+            r.source for r in finding.refusals
+            if r.rule == "R1" and self._testimonies[r.source].time < self.floors.hard
+        ]  # fmt: skip
+        below = {witness_of[source] for source in (*low, *self._before_floor)}
+        actions: list[Action] = [*self._future.report(below, self.needed, self.floors)]
+        if not self._future.allowed:
+            return actions
+        terms = self._terms(self.lenient_floors, None)
+        said = deliberate(self._testimonies.values(), witness_of, {}, terms, now.boot)
+        weighed = weigh(said, self._testimonies, witness_of, self.evidence.values(), now.boot)
+        confirmed = bool(weighed.confirming) and not weighed.contradicting
+        voices = len({witness_of[s] for s in self._testimonies})
+        lowered = self._future.lowered(said, voices, self.needed, confirmed, self.floors, now.boot)
+        if lowered is None:
+            return actions
+        text = f"R8: saved time {iso(self.floors.hard)} lowered to {iso(lowered.hard)}"
+        self.floors = lowered
+        return [*actions, Log(logging.ERROR, text, "R8"), *self._settle(now)]
+
+    def _restore(self, now: Reading) -> list[Action]:
+        """Let the clock follow what there is, as long as no quorum has decided."""
+        undecided = self.belief is None and self.state is not State.DISPUTED
+        best = foremost(self._in_bounds(), self._config.step_provisional) if undecided else None
+        self._restoring = best
+        if best is None:
+            return []
+        best = best.at(now.boot, DRIFT_UNSTEERED)
+        time = restored_time(best, self.floors, now)
+        if time is None:
+            return []
+        text = f"clock restored from {best.origin}: {iso(time)}; nothing confirms it yet"
+        actions: list[Action] = [SetClock(time, now.boot), Log(logging.INFO, text)]
+        before = self.state
+        if time >= self.floors.soft:
+            self.state = follow(self.state, Event.FLOORED)
+        return actions if self.state is before else actions + self._announce(self.state.value)
+
     def _hear_anybody(self, sample: Sample, now: Reading) -> list[Action]:
-        """An unauthenticated answer moves a clock only where no witness is configured and the
+        """An unauthenticated answer counts only where no witness is configured and the
         administrator said so (`step_provisional`)."""
         if self._identities or not self._config.step_provisional or self.belief is not None:
             return []
-        inside = self.floors.hard <= sample.time <= self.floors.ceiling
-        if not inside or 2 * sample.distance > self._config.max_distance:
-            return self._report((Refusal("R1", sample.source, f"says {iso(sample.time)}"),))
-        before, self.state = self.state, follow(self.state, Event.BELIEVED)
-        if self.state is before:
-            return []
-        text = f"provisional: unauthenticated word of {sample.source}"
-        return [SetClock(sample.time, sample.boot), *self._announce(text)]
+        error = nanoseconds(sample.distance)
+        low, high = Instant(sample.time - error), Instant(sample.time + error)
+        refusal = rules.r1_bounds(sample.source, low, high, self.floors)
+        refusal = refusal or rules.r2_width(
+            sample.source, sample.distance, self._config.max_distance
+        )
+        if refusal is not None:
+            return self.offer(refusal, now)
+        return self.offer(Evidence(sample.source, Strength.BELIEF, sample.boot, low, high), now)
+
+    def _in_bounds(self) -> list[Evidence]:
+        """Evidence that R1 lets in."""
+        return [
+            one for one in self.evidence.values()
+            if one.low is None or one.high is None
+            or rules.r1_bounds(one.origin, one.low, one.high, self.floors) is None
+        ]  # fmt: skip
 
     def _destroy(self, refusal: Refusal) -> list[Action]:
         self._chains.pop(refusal.source, None)
@@ -361,15 +514,14 @@ class Bootstrap:
         self.dropped.append((refusal.source, str(refusal)))
         return [Log(logging.WARNING, str(refusal), refusal.rule)]
 
-    def _report(self, refusals: Iterable[Refusal]) -> list[Action]:
+    def _report(self, refusals: Iterable[Refusal]) -> list[Log]:
         """Say each refusal once, until it ends (R13)."""
-        known = {(r.rule, r.source) for r in self.refusals}
-        self.refusals = tuple(refusals)
-        return [
-            Log(logging.WARNING, str(r), r.rule)
-            for r in self.refusals
-            if (r.rule, r.source) not in known
-        ]
+        local = [
+            refusal for one in self.evidence.values()
+            if one.low is not None and one.high is not None
+            and (refusal := rules.r1_bounds(one.origin, one.low, one.high, self.floors))
+        ]  # fmt: skip
+        return self._refusals.report((*refusals, *self._barred.values(), *local))
 
     def _announce(self, text: str) -> list[Action]:
         level = logging.ERROR if self.state is State.DISPUTED else logging.INFO
@@ -380,11 +532,20 @@ class Bootstrap:
         finding = self.finding
         members = len(finding.members) if finding else 0
         notes = ", single witness" if self.single_witness else ""
-        if self.needed < quorum(self.witnesses, self._config.min_witnesses, False):
+        if self.needed < rules.r2_quorum(self.witnesses, self._config.min_witnesses, False):
             notes += ", weakened quorum"
         if self.basis is Basis.WINDOWS and self.single_issuer and not self.single_witness:
             notes += ", single issuer"
+        by = (
+            f"; confirmed by {', '.join(self.weighed.confirming)}"
+            if self.weighed.confirming
+            else ""
+        )
         return (
             f"verified ({self.basis.value}{notes}): {iso(self.belief.time)} "
-            f"+- {span(self.belief.error)}, {members} of {self.witnesses} witnesses agree"
+            f"+- {span(self.belief.error)}, {members} of {self.witnesses} witnesses agree{by}"
         )
+
+
+def _untrusted(refusal: Refusal, hint: str) -> UntrustedTimeError:
+    return UntrustedTimeError(refusal.rule, refusal.text, hint)

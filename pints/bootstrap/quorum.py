@@ -1,20 +1,21 @@
 """What the witnesses say together: rules R1 to R4 over their testimonies, and nothing else.
 
 A pure function of what was said; the state machine in `engine` decides what follows from it.
+The rules themselves are in `rules`; here is the order in which they speak.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from pints.bootstrap import rules
 from pints.bootstrap.belief import Belief, Floors
+from pints.bootstrap.rules import Refusal
 from pints.chain import Chain, Window
-from pints.timescale import HOUR, Boot, Instant, iso, nanoseconds, seconds, span
+from pints.timescale import Boot, Instant, nanoseconds, seconds, span
 
 DISAGREEMENT = 5e-3
 """Added to every interval that votes, seconds.  Honest servers on a short path differ by more
 than they admit; the question here is what time it is, not what microsecond."""
-FUTURE_TOLERANCE = 48 * HOUR
-"""A leaf may be dated this far after the agreed time before it vetoes (R4), seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,8 @@ class Testimony:
     saved: bool
     """By a saved session, so without any certificate's date."""
     roots: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Evidence that a rule keeps out, with the figures (R13)."""
-
-    rule: str
-    source: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.source}: {self.text}"
+    barred: Refusal | None = None
+    """Why it has no vote whatever it says (R10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +90,7 @@ def deliberate(
     for testimony in testimonies:
         stated = Belief(testimony.time, testimony.boot, testimony.distance)
         grown = stated.at(now, terms.drift)
-        refusal = _admit(testimony.source, grown, terms)
+        refusal = _admit(testimony, grown, terms)
         if refusal is not None:
             refusals.append(refusal)
             narrow = 2 * stated.error <= terms.max_distance
@@ -130,22 +121,14 @@ def deliberate(
     )  # fmt: skip
 
 
-def _admit(source: str, grown: Belief, terms: Terms) -> Refusal | None:
-    """R1 and R2 for one testimony: None if it may vote."""
-    if grown.high < terms.floors.hard:
-        return Refusal("R1", source, f"says {iso(grown.time)}, floor is {iso(terms.floors.hard)}")
-    if grown.low > terms.floors.ceiling:
-        ceiling = iso(terms.floors.ceiling)
-        return Refusal("R1", source, f"says {iso(grown.time)}, ceiling is {ceiling}")
-    if 2 * grown.error > terms.max_distance:
-        wide, limit = span(2 * grown.error), span(terms.max_distance)
-        return Refusal("R2", source, f"interval {wide} wide does not vote, limit {limit}")
-    belief = terms.belief.at(grown.boot) if terms.belief else None
-    if belief is not None:
-        apart = abs(seconds(grown.time - belief.time))
-        if apart > grown.error + belief.error + terms.max_distance:
-            return Refusal("R9", source, f"{span(apart)} off what this boot has verified")
-    return None
+def _admit(said: Testimony, grown: Belief, terms: Terms) -> Refusal | None:
+    """Why a testimony may not vote; None if it may."""
+    return (
+        rules.r1_bounds(said.source, grown.low, grown.high, terms.floors)
+        or rules.r2_width(said.source, grown.error, terms.max_distance)
+        or rules.r9_contradicts(said.source, grown, terms.belief, terms.max_distance)
+        or said.barred
+    )
 
 
 def _agree(
@@ -191,34 +174,18 @@ def _outside_windows(
     finding: Finding, voting: Mapping[str, tuple[Testimony, Belief]]
 ) -> list[Refusal]:
     """R3: those whose certificate (or saved session) may not speak for the agreed time."""
-    liars = []
-    for source in sorted(finding.agreeing):
-        testimony = voting[source][0]
-        if not any(w.contains(finding.low, finding.high) for w in testimony.windows):
-            what = "saved session" if testimony.saved else "certificate"
-            liars.append(
-                Refusal(
-                    "R3", source,
-                    f"its {what} is good {_spell(testimony.windows)}, not at the agreed "
-                    f"{iso(finding.middle)}",
-                )
-            )  # fmt: skip
-    return liars
+    verdicts = [
+        rules.r3_window(source, said.windows, said.saved, finding.low, finding.high)
+        for source in sorted(finding.agreeing)
+        for said in (voting[source][0],)
+    ]
+    return [liar for liar in verdicts if liar is not None]
 
 
 def _from_the_future(finding: Finding, chains: Mapping[str, Chain]) -> list[Refusal]:
     """R4: a certificate cannot come from the future, whoever shows it."""
-    limit = finding.high + nanoseconds(FUTURE_TOLERANCE)
-    return [
-        Refusal(
-            "R4", source,
-            f"its certificate was issued {iso(chain.leaf_not_before)}, after the agreed "
-            f"{iso(finding.middle)}: vetoed",
-        )
+    verdicts = [
+        rules.r4_future(source, chain, finding.low, finding.high)
         for source, chain in sorted(chains.items())
-        if chain.leaf_not_before > limit
-    ]  # fmt: skip
-
-
-def _spell(windows: tuple[Window, ...]) -> str:
-    return " and ".join(f"{iso(w.start)} to {iso(w.end)}" for w in windows) or "never"
+    ]
+    return [veto for veto in verdicts if veto is not None]

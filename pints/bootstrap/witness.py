@@ -4,7 +4,7 @@ Sources that share an operator, a registrable domain, a leaf key or an NTP addre
 witness: who owns one of them owns the other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pints.address import Address
@@ -73,14 +73,3 @@ def groups(identities: Mapping[str, Identity]) -> dict[str, str]:
                 a, b = sorted((root(one), root(other)))
                 witness[b] = a
     return {source: root(source) for source in names}
-
-
-def quorum(witnesses: int, min_witnesses: int, fixed: bool) -> int:
-    """How many must agree (R2): the majority of all configured ones, answering or not."""
-    return min_witnesses if fixed else max(min_witnesses, witnesses // 2 + 1)
-
-
-def single_issuer(roots: Iterable[tuple[str, ...]]) -> bool:
-    """Whether one root key stands behind all of these chains (R6)."""
-    sets = [set(r) for r in roots]
-    return bool(sets) and bool(set.intersection(*sets))

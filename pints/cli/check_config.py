@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pints import config
-from pints.bootstrap.witness import groups, identity, is_witness, quorum
+from pints.bootstrap.rules import r2_quorum
+from pints.bootstrap.witness import groups, identity, is_witness
 
 
 def add(subparsers: Any) -> None:
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     identities = {s.id: identity(s) for s in settings.sources if is_witness(s, settings)}
     witnesses = len(set(groups(identities).values()))
     bootstrap = settings.bootstrap
-    needed = quorum(witnesses, bootstrap.min_witnesses, bootstrap.quorum == "fixed")
+    needed = r2_quorum(witnesses, bootstrap.min_witnesses, bootstrap.quorum == "fixed")
     print(f"{args.file or config.DEFAULT_FILE}: good")
     print(f"  sources    {', '.join(s.id for s in settings.sources) or 'none'}")
     print(f"  witnesses  {witnesses}, of which {needed} must agree")

@@ -25,7 +25,15 @@ from pints.shell.udp import NetError, RequestSocket, Stamp
 from pints.timescale import Instant, iso, seconds, span
 from pints.wire.aead import ALGORITHMS
 from pints.wire.ntp import NTP_PORT
-from pints.worker.messages import Exchanged, ExchangeTask, Failed, ResolveTask, Result, Task
+from pints.worker.messages import (
+    Exchanged,
+    ExchangeTask,
+    Failed,
+    Resolved,
+    ResolveTask,
+    Result,
+    Task,
+)
 from pints.worker.resolve import is_numeric
 
 TASK_SHARE = 0.7
@@ -138,7 +146,7 @@ class Measurement:
             )  # fmt: skip
             self._client.found_keys(session, now.boot)
             self._turn()
-        else:
+        elif isinstance(result, Resolved):
             self._client.found_addresses(result.addresses, now.boot)
             self._turn()
 
@@ -159,6 +167,11 @@ class Measurement:
         request = None
         if client.counters.requests < self._args.samples:
             request = client.poll_request(self._clock.boot())
+            due = client.schedule.due
+            if request is None and due is not None and due > self._clock.boot():
+                # An answer has put off what was to be a repetition.
+                self._timer = self._loop.call_at(due, self._turn)
+                return
         if request is None:
             self.finish()
             return

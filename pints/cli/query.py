@@ -7,24 +7,29 @@ means authentically, by a certificate that is good at the time that this machine
 
 import argparse
 import json
+import os
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from pints.cli.client import positive_seconds
 from pints.cli.measure import Measurement
-from pints.errors import DeviceError
+from pints.errors import ConfigError, DeviceError, PeerError
+from pints.options import decode_key
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop
 from pints.shell.software_clock import SoftwareClock
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import hold_stamps
 from pints.shell.worker import Worker
-from pints.timescale import Instant, after
-from pints.wire import ke
-from pints.worker.messages import Result
-from pints.worker.resolve import is_numeric
+from pints.timescale import Instant, after, iso, nanoseconds, seconds, span
+from pints.wire import ke, roughtime
+from pints.worker.deadline import Deadline
+from pints.worker.messages import Result, RoughtimeServer
+from pints.worker.resolve import Lookup, is_numeric
+from pints.worker.roughtime import Reply, ask
 
 MAX_SAMPLES = 16
 
@@ -51,8 +56,17 @@ def add(subparsers: Any) -> None:
         help="put up with a certificate that is good but for its dates",
     )  # fmt: skip
     parser.add_argument(
-        "--port", type=int, default=0, metavar="P", help="NTP port (default: 123, or negotiated)"
-    )
+        "--roughtime", action="store_true",
+        help="ask the one HOST[:PORT] by Roughtime (RFC 10049); goes with --key",
+    )  # fmt: skip
+    parser.add_argument(
+        "--key", metavar="K", default="",
+        help="the Roughtime server's long-term public key, base64 or hex",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="P",
+        help="NTP port (default: 123, or negotiated), or Roughtime's (default: 2002)",
+    )  # fmt: skip
     parser.add_argument(
         "--ke-port", type=int, default=ke.PORT, metavar="P",
         help="NTS key exchange's TCP port (default: %(default)s)",
@@ -76,7 +90,11 @@ def add(subparsers: Any) -> None:
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Measure, and say what came of it."""
     _check(parser, args)
-    measurements = measure(_clock(), args)
+    measurements: Sequence[Measurement | RoughtimeMeasurement]
+    if args.roughtime:
+        measurements = [RoughtimeMeasurement(args, _clock())]
+    else:
+        measurements = measure(_clock(), args)
     if args.json:
         print(json.dumps({"hosts": [one.facts() for one in measurements]}, indent=2))
         return 1 if any(one.failure for one in measurements) else 0
@@ -126,6 +144,86 @@ def measure(clock: Clock, args: argparse.Namespace) -> list[Measurement]:
     return measurements
 
 
+class RoughtimeMeasurement:
+    """One Roughtime server asked once, when this is made."""
+
+    def __init__(self, args: argparse.Namespace, clock: Clock) -> None:
+        host, port = split_port(args.hosts[0])
+        self.failure = ""
+        """Why there is nothing to rely on, in one line; '' if all is well."""
+        self.hint = ""
+        self._server = RoughtimeServer(
+            host, args.port or port or roughtime.PORT, decode_key(args.key) or b"", operator=""
+        )
+        self._reply: Reply | None = None
+        self._offset = 0.0
+        """This clock less the server's, seconds."""
+        try:
+            deadline = Deadline(args.timeout)
+            hosts = args.address or Lookup(host).wait(deadline)
+            reply = ask(self._server, hosts, os.urandom(roughtime.NONCE_LENGTH), deadline)
+        except PeerError as e:
+            self.failure, self.hint = str(e), e.hint.replace("the key", "--key")
+            self.hint = self.hint.replace("`addresses` beside the name", "its --address")
+            return
+        self._reply = reply
+        heard = clock.read().real - nanoseconds(time.monotonic() - reply.received)
+        self._offset = seconds(heard - reply.answer.midpoint) - reply.round_trip / 2
+
+    @property
+    def _error(self) -> float:
+        """Of the offset, seconds, if the server is honest."""
+        assert self._reply is not None
+        return self._reply.answer.radius + self._reply.round_trip / 2
+
+    def lines(self) -> list[str]:
+        """For people; of a host that answered."""
+        assert self._reply is not None
+        answer = self._reply.answer
+        way = "fast" if self._offset > 0 else "slow"
+        return [
+            f"{self._server.host}: this clock is {span(abs(self._offset))} {way} of it, "
+            f"within {span(self._error)}",
+            f"  server         {self._reply.address}, Roughtime version {answer.version.name}",
+            f"  midpoint       {iso(answer.midpoint)}, radius {span(answer.radius)}",
+            f"  delay          {span(self._reply.round_trip)}",
+            "  authenticated  by signatures of its key and of the one delegated",
+            f"  delegation     good {iso(answer.mint)} to {iso(answer.maxt)}",
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """For programs.  Seconds; `null` for what is not known."""
+        reply = self._reply
+        return {
+            "host": self._server.host,
+            "good": not self.failure,
+            "failure": self.failure or None,
+            "hint": self.hint or None,
+            "address": str(reply.address) if reply else None,
+            "offset": self._offset if reply else None,
+            "error": self._error if reply else None,
+            "delay": reply.round_trip if reply else None,
+            "authenticated": reply is not None,
+            "roughtime": reply
+            and {
+                "version": reply.answer.version.number,
+                "midpoint": iso(reply.answer.midpoint),
+                "radius": reply.answer.radius,
+                "delegation": [iso(reply.answer.mint), iso(reply.answer.maxt)],
+            },
+        }
+
+
+def split_port(text: str) -> tuple[str, int]:
+    """HOST, HOST:PORT, or either with an address in brackets; 0 for no port."""
+    host, colon, port = text.rpartition(":")
+    if not colon or is_numeric(text) or text.endswith("]"):
+        host, port = text, "0"
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ConfigError(f"{text}: a port is a number up to 65535")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 def _clock() -> Clock:
     """This machine's, which is only ever read; a copy of it where a sandbox hides the rest."""
     try:
@@ -136,6 +234,16 @@ def _clock() -> Clock:
 
 def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """What argparse does not see; ends with exit status 2."""
+    if args.roughtime:
+        if args.nts or args.ca or args.relaxed_dates:
+            parser.error("--roughtime goes with no option of NTS")
+        if len(args.hosts) != 1:
+            parser.error("--roughtime asks one HOST")
+        if decode_key(args.key) is None:
+            parser.error("--roughtime needs --key: 32 octets in base64 or hex")
+        split_port(args.hosts[0])
+    elif args.key:
+        parser.error("--key goes with --roughtime")
     if args.ca and args.nts is False:
         parser.error("--ca and --no-nts exclude each other")
     if not 0 <= args.port <= 65535 or not 0 < args.ke_port <= 65535:

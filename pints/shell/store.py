@@ -9,6 +9,8 @@ What this guarantees:
 
 The folder itself may be a symbolic link (systemd's DynamicUser= makes it one).  A folder that
 exists is taken as it is, but refused where somebody else could plant files in it.
+
+Every system call goes through `Files`, which is `os` but where power cuts are played.
 """
 
 import errno
@@ -17,6 +19,7 @@ import logging
 import os
 import stat
 from contextlib import suppress
+from typing import Protocol
 
 from pints.errors import DeviceError, StateError
 
@@ -45,6 +48,28 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO mus
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class Files(Protocol):
+    """What a store asks of the system, as `os` has it."""
+
+    def open(
+        self, path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
+    ) -> int: ...
+    def close(self, fd: int) -> None: ...
+    def read(self, fd: int, length: int, /) -> bytes: ...
+    def write(self, fd: int, data: memoryview, /) -> int: ...
+    def fsync(self, fd: int) -> None: ...
+    def fchmod(self, fd: int, mode: int) -> None: ...
+    def fstat(self, fd: int) -> os.stat_result: ...
+    def stat(self, path: str) -> os.stat_result: ...
+    def listdir(self, path: int) -> list[str]: ...
+    def mkdir(self, path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None: ...
+    def makedirs(self, name: str, mode: int = 0o777, exist_ok: bool = False) -> None: ...
+    def unlink(self, path: str, *, dir_fd: int | None = None) -> None: ...
+    def rename(
+        self, src: str, dst: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+    ) -> None: ...
+
+
 def hold(directory: str) -> int:
     """Make the folder this process's own for as long as the descriptor stays open.
 
@@ -66,6 +91,17 @@ def hold(directory: str) -> int:
     return folder
 
 
+def make_runtime(directory: str) -> None:
+    """Unlike the state folder it may be entered by others: the control socket is in it."""
+    try:
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+    except OSError as e:
+        raise DeviceError(
+            f"cannot make {directory}: {e.strerror}",
+            "run as root or as the service, or set directory and runtime in [state]",
+        ) from None
+
+
 class Store:
     """The files of one folder; a name is `file` or `sub/file`.
 
@@ -77,19 +113,30 @@ class Store:
     name that no caller may pass.
     """
 
-    def __init__(self, directory: str, owner: bool = True, durable: bool | None = None) -> None:
+    def __init__(
+        self,
+        directory: str,
+        owner: bool = True,
+        durable: bool | None = None,
+        files: Files = os,
+    ) -> None:
         """`durable` is for those who know better than the file system what a power cut does
         to it: simulators, whose power cuts are played."""
         self.directory = directory
+        self._files = files
         self._durable = durable
+        self._settled: set[str] = set()
+        """Folders below that are known to outlive a power cut."""
+        self.unread: set[str] = set()
+        """Files that could not be read: what they hold is not known, and may matter."""
         self.writes = 0
         """Replacements made durable."""
         self.bytes_written = 0
         """All that was passed to write(), failed replacements included."""
         try:
             if owner:
-                _make(directory)
-            status = os.stat(directory)
+                _make(directory, files)
+            status = self._files.stat(directory)
         except OSError as error:
             raise _failed(directory, "use", error) from error
         self._check(status)
@@ -107,25 +154,29 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as error:
+            self.unread.add(name)
             raise _failed(path, "read", error) from error
         try:
-            fd = os.open(leaf, _READ, dir_fd=folder)
+            fd = self._files.open(leaf, _READ, dir_fd=folder)
         except FileNotFoundError:
             return None
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link, a socket
                 raise StateError(f"{path} is not a plain file") from error
+            self.unread.add(name)
             raise _failed(path, "read", error) from error
         finally:
-            os.close(folder)
+            self._files.close(folder)
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
+            if not stat.S_ISREG(self._files.fstat(fd).st_mode):
                 raise StateError(f"{path} is not a plain file")
-            content = _read_all(fd)
+            content = _read_all(fd, self._files)
         except OSError as error:
+            self.unread.add(name)
             raise _failed(path, "read", error) from error
         finally:
-            os.close(fd)
+            self._files.close(fd)
+        self.unread.discard(name)
         if len(content) > MAX_SIZE:
             raise StateError(f"{path} is larger than {MAX_SIZE} bytes")
         return content
@@ -138,7 +189,7 @@ class Store:
             try:
                 self._replace(folder, leaf, data, mode)
             finally:
-                os.close(folder)
+                self._files.close(folder)
         except OSError as error:
             raise _failed(path, "write", error) from error
         self.writes += 1
@@ -154,14 +205,14 @@ class Store:
             try:
                 folder, leaf = self._open_folder(name)
             except FileNotFoundError:
-                folder, leaf = os.open(self.directory, _DIRECTORY), ""
+                folder, leaf = self._files.open(self.directory, _DIRECTORY), ""
             try:
                 if leaf:
                     with suppress(FileNotFoundError):
-                        os.unlink(leaf, dir_fd=folder)
-                os.fsync(folder)
+                        self._files.unlink(leaf, dir_fd=folder)
+                self._files.fsync(folder)
             finally:
-                os.close(folder)
+                self._files.close(folder)
         except OSError as error:
             log.warning("cannot remove %s: %s", path, error.strerror)
             return False
@@ -176,10 +227,10 @@ class Store:
         try:
             folder, leaf = self._open_folder(name)
             try:
-                os.rename(leaf, leaf + ".bad", src_dir_fd=folder, dst_dir_fd=folder)
-                os.fsync(folder)
+                self._files.rename(leaf, leaf + ".bad", src_dir_fd=folder, dst_dir_fd=folder)
+                self._files.fsync(folder)
             finally:
-                os.close(folder)
+                self._files.close(folder)
         except OSError as error:
             log.warning("%s: %s; cannot set it aside: %s", path, why, error.strerror)
             return False
@@ -229,39 +280,40 @@ class Store:
     def _open_folder(self, name: str, create: bool = False) -> tuple[int, str]:
         """The folder that holds `name`, opened, and the last part of `name`."""
         sub, _, leaf = name.rpartition("/")
-        top = os.open(self.directory, _DIRECTORY)
+        top = self._files.open(self.directory, _DIRECTORY)
         if not sub:
             return top, leaf
         try:
-            if create:
-                with suppress(FileExistsError):
-                    os.mkdir(sub, 0o700, dir_fd=top)
-                    os.fsync(top)
-            return os.open(sub, _DIRECTORY | os.O_NOFOLLOW, dir_fd=top), leaf
+            if create and sub not in self._settled:
+                with suppress(FileExistsError):  # who made it may have been killed right then
+                    self._files.mkdir(sub, 0o700, dir_fd=top)
+                self._files.fsync(top)
+                self._settled.add(sub)
+            return self._files.open(sub, _DIRECTORY | os.O_NOFOLLOW, dir_fd=top), leaf
         finally:
-            os.close(top)
+            self._files.close(top)
 
     def _replace(self, folder: int, leaf: str, data: bytes, mode: int) -> None:
         temporary = f".{leaf}.{os.urandom(8).hex()}.tmp"
-        fd = os.open(temporary, _CREATE, mode, dir_fd=folder)
+        fd = self._files.open(temporary, _CREATE, mode, dir_fd=folder)
         try:
             try:
-                os.fchmod(fd, mode)  # whatever the umask took away
+                self._files.fchmod(fd, mode)  # whatever the umask took away
                 view = memoryview(data)
                 while view:
-                    written = os.write(fd, view)
+                    written = self._files.write(fd, view)
                     self.bytes_written += written
                     view = view[written:]
                 # Content first, then the name: else the name could survive a power cut alone.
-                os.fsync(fd)
+                self._files.fsync(fd)
             finally:
-                os.close(fd)
-            os.rename(temporary, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+                self._files.close(fd)
+            self._files.rename(temporary, leaf, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             with suppress(OSError):
-                os.unlink(temporary, dir_fd=folder)
+                self._files.unlink(temporary, dir_fd=folder)
             raise
-        os.fsync(folder)
+        self._files.fsync(folder)
 
     def _check(self, status: os.stat_result) -> None:
         user = os.geteuid()
@@ -280,35 +332,48 @@ class Store:
 
     def _clear(self) -> None:
         """Remove temporary files, here and one folder below."""
+        files = self._files
         try:
-            folders = [self.directory]
-            with os.scandir(self.directory) as entries:
-                folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-            for folder in folders:
-                for leaf in os.listdir(folder):
-                    if leaf.startswith(".") and leaf.endswith(".tmp"):
-                        os.unlink(f"{folder}/{leaf}")
+            top = files.open(self.directory, _DIRECTORY)
+            try:
+                for leaf in files.listdir(top):
+                    with suppress(NotADirectoryError):
+                        sub = files.open(leaf, _DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+                        try:
+                            self._clear_folder(sub)
+                        finally:
+                            files.close(sub)
+                self._clear_folder(top)
+            finally:
+                files.close(top)
         except OSError as error:  # read-only, perhaps: they do no harm
             log.info("cannot clear %s: %s", self.directory, error.strerror)
 
+    def _clear_folder(self, folder: int) -> None:
+        for leaf in self._files.listdir(folder):
+            if leaf.startswith(".") and leaf.endswith(".tmp"):
+                self._files.unlink(leaf, dir_fd=folder)
 
-def _make(directory: str) -> None:
+
+def _make(directory: str, files: Files = os) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if stat.S_ISDIR(files.stat(directory).st_mode):
+            return
     parent = os.path.dirname(os.path.abspath(directory))
-    if not os.path.isdir(directory):
-        os.makedirs(parent, exist_ok=True)
-        os.mkdir(directory, 0o700)
-        fd = os.open(parent, _DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+    files.makedirs(parent, exist_ok=True)
+    files.mkdir(directory, 0o700)
+    fd = files.open(parent, _DIRECTORY)
+    try:
+        files.fsync(fd)
+    finally:
+        files.close(fd)
 
 
-def _read_all(fd: int) -> bytes:
+def _read_all(fd: int, files: Files) -> bytes:
     """Up to one byte more than MAX_SIZE."""
     parts = []
     left = MAX_SIZE + 1
-    while left and (part := os.read(fd, min(left, 65536))):
+    while left and (part := files.read(fd, min(left, 65536))):
         parts.append(part)
         left -= len(part)
     return b"".join(parts)

@@ -120,6 +120,13 @@ class RequestSocket:
         except OSError as error:
             self._failed = _neterror(error)
 
+    @property
+    def reference_id(self) -> bytes:
+        """By which a server that takes its time from this machine would name it."""
+        if self._socket is None:
+            return b""
+        return reference_id(str(self._socket.getsockname()[0]))
+
     def fileno(self) -> int:
         """-1 without a socket."""
         return -1 if self._socket is None else self._socket.fileno()
@@ -354,3 +361,17 @@ def _try_option(sock: socket.socket, level: int, option: int, value: int) -> boo
 
 def _neterror(error: OSError) -> NetError:
     return NetError(error.errno or errno.EIO)
+
+
+def reference_id(host: str) -> bytes:
+    """What a server whose time comes from `host` tells of it (RFC 5905 section 7.3): the IPv4
+    address; of an IPv6 address any four octets that tell hosts apart serve."""
+    try:
+        return socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        pass
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    except OSError:
+        return bytes(4)
+    return bytes(packed[n] ^ packed[n + 4] ^ packed[n + 8] ^ packed[n + 12] for n in range(4))

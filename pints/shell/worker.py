@@ -26,6 +26,7 @@ from pints.worker.messages import (
     Failed,
     Resolved,
     Result,
+    RoughtimeHeard,
     Task,
     decode,
     encode,
@@ -213,7 +214,9 @@ class _Process:
             log.error("%s", e)
             return
         # An answer nobody waits for is no news, whoever gives it.
-        if not isinstance(result, Resolved | Exchanged | Failed) or result.id not in self._pending:
+        if not isinstance(result, Resolved | Exchanged | RoughtimeHeard | Failed):
+            return
+        if result.id not in self._pending:
             return
         _, timer = self._pending.pop(result.id)
         self._loop.cancel(timer)

@@ -39,6 +39,13 @@ class Discipline:
         self.filters.pop(source, None)
         self.last.pop(source, None)
 
+    def shift(self, step: int) -> None:
+        """UTC's count stepped by `step` ns, at a leap second: all that is known goes with it."""
+        if self._base is not None:
+            self._base += step
+        for path in self.filters.values():
+            path.shift(step)
+
     def choose(self, raw: Raw, usable: Mapping[str, bool]) -> Selection | None:
         """Select and combine at a raw instant, among the sources in `usable` (value: whether
         it authenticates itself).  Keeps the last good choice's estimate when there is none."""

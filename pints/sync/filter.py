@@ -66,6 +66,10 @@ class PathFilter:
         self.noise = 0.0
         """Standard deviation given to the last sample, seconds."""
 
+    def shift(self, step: int) -> None:
+        """UTC's count stepped by `step` ns."""
+        self._base += step
+
     def phase_of(self, sample: Sample) -> float:
         """The sample as this filter's phase, seconds."""
         return seconds(sample.time - sample.raw - self._base)

@@ -1,7 +1,8 @@
 """The first TCP connection to a host that answers (after RFC 8305, "Happy Eyeballs").
 
 A dead address costs a quarter of a second, never the time-out: attempts overlap.  Addresses
-known beforehand come first, the resolver's follow when they arrive, the families in turn.
+known beforehand are tried at once, whatever the resolver does; its own join when they arrive,
+the families in turn.
 """
 
 import errno
@@ -12,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import zip_longest
 
 from pints.address import Address
 from pints.errors import PeerError
@@ -40,8 +42,10 @@ class Race:
         self._no_addresses: PeerError | None = None
         self._looked_up = False
         self._start_at = 0.0
+        self._tried: list[str] = []
+        self._resolved: Sequence[str] = ()
         self.seen: list[str] = []
-        """All addresses that came to be known, in the order of trying."""
+        """All addresses that came to be known, those known beforehand first."""
         self.looked_up_after: float | None = None
         """Seconds from the start to the resolver's answer."""
         self._add(known)
@@ -71,16 +75,31 @@ class Race:
             for sock, _ in self._running.values():
                 sock.close()
 
+    @property
+    def resolver_works(self) -> bool:
+        """Whether it gave addresses; it may not have had the time."""
+        return bool(self._resolved)
+
+    def alive(self, winner: str) -> tuple[str, ...]:
+        """The winner, the resolver's other addresses, and of those known beforehand the ones
+        that may be as good: not those that had their chance before the winner."""
+        early = self._tried[: self._tried.index(winner)]
+        others = [host for host in self.seen if host in self._resolved or host not in early]
+        return tuple(dict.fromkeys((winner, *others)))
+
     def _add(self, hosts: Sequence[str]) -> None:
         new = [host for host in hosts if host not in self.seen]
         self.seen += new
-        self._waiting += new
+        # The resolver's are as fresh as those known beforehand are many: they take turns.
+        pairs = zip_longest(new, self._waiting)
+        self._waiting = deque(host for pair in pairs for host in pair if host is not None)
 
     def _take_lookup(self, seconds: float) -> None:
         self._looked_up = True
         self.looked_up_after = seconds
         try:
-            self._add(self._lookup.addresses())
+            self._resolved = self._lookup.addresses()
+            self._add(self._resolved)
         except PeerError as e:
             self._no_addresses = e
 
@@ -91,6 +110,7 @@ class Race:
         if other is not None:
             self._waiting.remove(other)
             self._waiting.appendleft(other)
+        self._tried.append(host)
         self._start_at = time.monotonic() + ATTEMPT_DELAY
         address = Address(host, self._port)
         try:
@@ -128,7 +148,7 @@ class Race:
         address, error = self._failures[0]
         others = len(self._failures) - 1
         more = f" (and {others} more of its addresses)" if others else ""
-        return PeerError(
+        return self._besides(
             f"{self._lookup.host}: connecting to {address}{more}: {error.strerror}",
             _HINTS.get(error.errno or 0, ""),
         )
@@ -139,10 +159,17 @@ class Race:
         tried = Address(self.seen[0], self._port)
         others = len(self.seen) - 1
         more = f" (and {others} more of its addresses)" if others else ""
-        return PeerError(
+        return self._besides(
             f"{self._lookup.host}: no answer from {tried}{more} within {deadline.seconds:.3g} s",
             f"a firewall on the way may drop TCP port {self._port}",
         )
+
+    def _besides(self, reason: str, hint: str) -> PeerError:
+        """What was wrong with the known addresses, and with the resolver if that failed too."""
+        more = self._no_addresses
+        if more is None:
+            return PeerError(reason, hint)
+        return PeerError(f"{reason}; {more}", "; ".join(filter(None, (hint, more.hint))))
 
 
 def _start(address: Address) -> socket.socket:

@@ -52,6 +52,7 @@ class _Exchange:
         self._deadline = Deadline(task.timeout)
         self._channel: Channel | None = None
         self._timing: list[tuple[str, float]] = []
+        self._resolver_works = False
 
     @property
     def sent_hello(self) -> bool:
@@ -83,15 +84,15 @@ class _Exchange:
             algorithm=response.algorithm,
             keys=_keys(channel, response),
             cookies=response.cookies,
-            addresses=self._ntp_addresses(response, address, hosts),
+            addresses=self._ntp_addresses(response, hosts),
             server=response.server or task.host,
             chain=chain,
             ke_address=address,
             timing=tuple(self._timing),
         )
 
-    def _connect(self, lookup: Lookup) -> tuple[Channel, Address, list[str]]:
-        """The connection, where it leads, and all addresses of the host that are known."""
+    def _connect(self, lookup: Lookup) -> tuple[Channel, Address, tuple[str, ...]]:
+        """The connection, where it leads, and the host's addresses, that one first."""
         task = self._task
         race = Race(task.addresses, lookup, task.port)
         began = time.monotonic()
@@ -99,13 +100,14 @@ class _Exchange:
             sock, address = race.run(self._deadline)
         finally:
             self.step = race.step
+        self._resolver_works = race.resolver_works
         resolving = race.looked_up_after or 0.0
         self._timing.append(("resolve", resolving))
         self._timing.append(("connect", max(0.0, time.monotonic() - began - resolving)))
         name = "" if is_numeric(task.host) else task.host.rstrip(".")
         peer = task.host if address.host == task.host else f"{task.host} ({address})"
         self._channel = Channel(sock, peer, name, ke.ALPN)
-        return self._channel, address, race.seen
+        return self._channel, address, race.alive(address.host)
 
     def _judge(self, channel: Channel, anchors: Anchors) -> Chain:
         try:
@@ -125,17 +127,25 @@ class _Exchange:
         except WireError as e:
             raise PeerError(f"{self._task.host}: {e}") from None
 
-    def _ntp_addresses(
-        self, response: ke.Response, address: Address, hosts: Sequence[str]
-    ) -> tuple[Address, ...]:
+    def _ntp_addresses(self, response: ke.Response, hosts: Sequence[str]) -> tuple[Address, ...]:
         """Of the NTP server.  It is the key server unless that names another."""
         port = self._task.ntp_port or response.port
-        if not response.server:
-            found = (address.host, *(host for host in hosts if host != address.host))
-        else:
+        if response.server and not _same_name(response.server, self._task.host):
             with self._timed("resolve-ntp"):
-                found = Lookup(response.server, self._threaded).wait(self._deadline)
-        return tuple(Address(host, port) for host in found)
+                hosts = self._look_up(response.server) or hosts
+        return tuple(Address(host, port) for host in hosts)
+
+    def _look_up(self, name: str) -> Sequence[str]:
+        """The addresses of a name; none if the resolver is dead, which is no reason to throw
+        keys away.  The key server's own are then worth a try: only who holds the keys can
+        answer there.  (A resolver that cannot validate may deny that there is the name.)"""
+        lookup = Lookup(name, self._threaded)
+        try:
+            return lookup.wait(self._deadline.within(STEP_LIMIT))
+        except PeerError:
+            if lookup.denied and self._resolver_works:
+                raise
+            return ()
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -143,6 +153,10 @@ class _Exchange:
         began = time.monotonic()
         yield
         self._timing.append((step, time.monotonic() - began))
+
+
+def _same_name(name: str, other: str) -> bool:
+    return name.rstrip(".").lower() == other.rstrip(".").lower()
 
 
 def _keys(channel: Channel, response: ke.Response) -> tuple[tuple[bytes, bytes], ...]:

@@ -38,6 +38,8 @@ class Lookup:
         self.host = host
         self._found: tuple[str, ...] = ()
         self._failure: PeerError | None = None
+        self.denied = False
+        """The resolver answered, and that there is no such address."""
         self._bell: socket.socket | None = None
         if is_numeric(host):
             self._found = (host,)
@@ -90,6 +92,7 @@ class Lookup:
             rows = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
             self._found = tuple(dict.fromkeys(str(row[4][0]) for row in rows))
         except socket.gaierror as e:
+            self.denied = e.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
             self._failure = _explain(self.host, e)
         except (OSError, ValueError) as e:  # UnicodeError: labels empty or too long
             self._failure = PeerError(f"{self.host}: not a name that can be looked up: {e}")
@@ -110,18 +113,27 @@ def resolve(task: ResolveTask, threaded: bool = True) -> Resolved | Failed:
 def unreachable_hint() -> str:
     """What may help when the name servers do not answer or answer with a failure."""
     hint = "is the network up? give `addresses` beside the name to do without look-ups"
-    if os.path.isdir(_RESOLVED):
-        hint += (
-            "; if systemd-resolved checks DNSSEC, a wrong clock fails it: "
-            "set SYSTEMD_NSS_RESOLVE_VALIDATE=0 for this service"
-        )
-    return hint
+    return "; ".join(filter(None, (hint, _validation_hint())))
+
+
+def _validation_hint() -> str:
+    """What to say where systemd-resolved runs, which fails every name if it checks DNSSEC and
+    the clock is wrong.  Its NSS module (nss-resolve) then even denies that there is the name,
+    and is the only one that heeds the variable; by way of plain DNS it answers SERVFAIL."""
+    if not os.path.isdir(_RESOLVED):
+        return ""
+    return (
+        "if systemd-resolved checks DNSSEC (`resolvectl dnssec` tells), a wrong clock fails it: "
+        "install libnss-resolve and set SYSTEMD_NSS_RESOLVE_VALIDATE=0 for this service"
+    )
 
 
 def _explain(host: str, error: socket.gaierror) -> PeerError:
     match error.errno:
         case socket.EAI_NONAME:
-            return PeerError(f"{host}: no such name", "check the spelling of the server's name")
+            hint = "check the spelling of the server's name"
+            hints = filter(None, (hint, _validation_hint()))
+            return PeerError(f"{host}: no such name", "; ".join(hints))
         case socket.EAI_NODATA:
             return PeerError(f"{host}: the name exists but has no address")
         case socket.EAI_AGAIN | socket.EAI_FAIL:

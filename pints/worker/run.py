@@ -30,11 +30,13 @@ from pints.worker.messages import (
     Failed,
     ResolveTask,
     Result,
+    RoughtimeTask,
     Task,
     decode,
     encode,
 )
 from pints.worker.resolve import resolve
+from pints.worker.roughtime import measure
 
 _PIECE = 65536
 _Load = Callable[[Sequence[str]], Anchors]
@@ -115,7 +117,7 @@ class _Lines:
 def _task(line: bytes) -> Task | None:
     try:
         task = decode(line)
-        if isinstance(task, ResolveTask | ExchangeTask):
+        if isinstance(task, ResolveTask | ExchangeTask | RoughtimeTask):
             return task
         raise WireError(f"a {type(task).__name__} is no task")
     except WireError as e:
@@ -128,6 +130,8 @@ def _carry_out(task: Task, load: _Load, threaded: bool) -> Result:
     try:
         if isinstance(task, ResolveTask):
             return resolve(task, threaded)
+        if isinstance(task, RoughtimeTask):
+            return measure(task, threaded)
         return exchange(task, load, threaded)
     except Exception as e:
         # A bug of ours must not leave the task without an answer.  Tracebacks show code, no

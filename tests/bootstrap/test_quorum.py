@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pints.bootstrap import quorum
 from pints.bootstrap.belief import Belief, Floors
-from pints.bootstrap.quorum import DISAGREEMENT, FUTURE_TOLERANCE, Finding, Terms, deliberate
+from pints.bootstrap.quorum import DISAGREEMENT, Finding, Terms, deliberate
+from pints.bootstrap.rules import FUTURE_TOLERANCE
 from pints.chain import Chain, Window
 from pints.timescale import DAY, HOUR, NS, YEAR, Boot, Instant, nanoseconds, seconds
 

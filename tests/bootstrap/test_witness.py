@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pints.address import Address
+from pints.bootstrap.rules import r2_quorum as quorum
+from pints.bootstrap.rules import r6_single_issuer as single_issuer
 from pints.bootstrap.witness import (
     Identity,
     groups,
     identity,
     is_witness,
-    quorum,
     registrable_domain,
-    single_issuer,
 )
 from pints.config import DEFAULT_SOURCES, Config, SourceConfig
 

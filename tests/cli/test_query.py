@@ -349,7 +349,7 @@ def test_ntp_port_closed(bad: Bad) -> None:
 
 def test_noanswering(bad: Bad) -> None:
     with UdpServer(lambda _: None) as silent:
-        said = bad(LOOPBACK, "--port", silent.port, timeout=1.0)
+        said = bad(LOOPBACK, "--port", silent.port, timeout=0.8)
     assert f"127.0.0.1: no answer from 127.0.0.1:{silent.port} to a request" in said
     assert f"UDP port {silent.port}" in said
 

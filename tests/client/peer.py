@@ -4,7 +4,8 @@ import random
 
 from pints.address import Address
 from pints.chain import Chain, Window
-from pints.client.association import Association, Remark, Request
+from pints.client.association import Association, Remark
+from pints.client.packets import Request
 from pints.client.session import Session
 from pints.config import SourceConfig
 from pints.sample import Sample
@@ -79,7 +80,7 @@ class Peer:
 
     def ask(self) -> Request:
         """The next request, at the time it is due."""
-        due = self.association._poll_due
+        due = self.association.schedule.due
         assert due is not None
         self.elapsed = max(self.elapsed, due / NS)
         request = self.association.poll_request(self.now)

@@ -11,18 +11,20 @@ from hypothesis import strategies as st
 
 from pints.address import Address
 from pints.client.association import (
-    BURST,
-    BURST_INTERVAL,
-    DRIFT,
-    KE_RETRY,
-    KE_RETRY_FACTOR,
-    KE_RETRY_MAX,
     LOST_AFTER,
-    UNREACHED_RETRY_MAX,
     Association,
     Failure,
     Remark,
 )
+from pints.client.packets import DRIFT
+from pints.client.retry import (
+    KE_RETRY,
+    KE_RETRY_FACTOR,
+    KE_RETRY_MAX,
+    UNREACHED_RETRY_MAX,
+    Backoff,
+)
+from pints.client.schedule import BURST, BURST_INTERVAL
 from pints.client.session import revive
 from pints.config import SourceConfig
 from pints.sample import Sample
@@ -266,7 +268,7 @@ def test_cookies_last_until_new_ones_may_be_asked_for() -> None:
     peer = Peer()
     association = peer.association
     association.begin(peer.now)
-    association.attempts = 10
+    association.retry.backoff = Backoff(attempts=10)
     peer.exchange()
     start, sent = peer.elapsed, []
     while not association.wants_task(peer.now):
@@ -645,7 +647,7 @@ def test_reach_holds_the_last_eight_polls(rng: random.Random) -> None:
         assert peer.association.reach == bits
 
 
-def test_a_lost_source_is_polled_as_often_as_allowed_without_a_burst() -> None:
+def test_a_lost_source_is_probed_and_then_polled_as_often_as_allowed() -> None:
     peer = Lab().begun()
     peer.gaps(BURST)
     peer.association.poll = 10
@@ -655,7 +657,11 @@ def test_a_lost_source_is_polled_as_often_as_allowed_without_a_burst() -> None:
         polls.append((peer.association.unanswered, peer.association.poll))
         peer.ask()
     assert polls == [(0, 10), (1, 10), (2, 10), (3, 6), (4, 6)]
-    assert peer.gaps(2, answered=False) == [pytest.approx(64.0, rel=0.011)] * 2
+    # The probes after 1, 2 and 4 s went out in the loop.
+    expected = [8.0, 16.0, 32.0, 64.0, 64.0]
+    assert peer.gaps(5, answered=False) == [pytest.approx(s, rel=0.011) for s in expected]
+    peer.gaps(1)
+    assert min(peer.gaps(2)) > 63, "no burst when it comes back"
 
 
 def test_a_lost_plain_source_has_its_name_looked_up_again() -> None:
@@ -978,3 +984,171 @@ def test_r12_a_slow_failure_is_not_retried_in_the_same_second() -> None:
     peer.wait()
     assert peer.elapsed == pytest.approx(3602)
     assert peer.association.wants_task(peer.now)
+
+
+# --- probes (R12) -----------------------------------------------------------------------------
+
+
+@BOTH
+def test_r12_who_never_answered_is_asked_after_1_2_4_seconds(config: SourceConfig) -> None:
+    gaps = Lab(config).begun().gaps(7, answered=False)
+    if config.nts:  # eight cookies
+        gaps = gaps[:7]
+    expected = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
+    assert gaps == [pytest.approx(s, rel=0.011) for s in expected]
+
+
+@BOTH
+@pytest.mark.parametrize("silent", [0, 1, 5])
+def test_the_first_burst_begins_with_the_first_answer(config: SourceConfig, silent: int) -> None:
+    peer = Lab(config).begun()
+    for _ in range(silent):
+        peer.ask()
+    gaps = peer.gaps(BURST)
+    assert gaps[:-1] == [pytest.approx(BURST_INTERVAL, rel=0.011)] * (BURST - 1)
+    assert gaps[-1] == pytest.approx(64.0, rel=0.011)
+
+
+def test_keys_that_worked_are_not_given_up_within_seconds(peer: Peer) -> None:
+    """A silence of minutes must not cost a saved session, which no certificate replaces."""
+    peer.round()
+    session = peer.association.session
+    assert session is not None
+    while not peer.association.unanswered:
+        peer.ask()
+    start = peer.elapsed
+    while session.cookies:
+        peer.ask()
+    assert peer.elapsed - start > 3 * 60
+
+
+def saved(peer: Peer) -> None:
+    """Begin with a saved session."""
+    session = revive(saved_of(peer.session()))
+    peer.association.begin(peer.now, session)
+
+
+def test_a_saved_session_that_is_silent_for_a_second_is_helped_by_an_exchange() -> None:
+    peer = Peer()
+    saved(peer)
+    late = peer.reply(peer.ask())
+    start = peer.elapsed
+    peer.wait()
+    assert peer.elapsed - start == pytest.approx(1.0, rel=0.011)
+    assert peer.association.poll_request(peer.now) is None, "its one cookie is spent"
+    assert peer.association.wants_task(peer.now)
+    sample = peer.give(late)
+    assert isinstance(sample, Sample), "a slow path's answer is still welcome"
+    assert sample.from_saved_session
+    assert (peer.association.reach, peer.association.unanswered) == (1, 0)
+    assert isinstance(peer.round(), Sample)
+
+
+def test_an_answer_to_keys_that_were_replaced_is_none() -> None:
+    peer = Peer()
+    saved(peer)
+    late = peer.reply(peer.ask())
+    peer.wait()
+    assert peer.association.poll_request(peer.now) is None
+    peer.exchange()
+    assert peer.give(late) is None
+    assert isinstance(peer.round(), Sample)
+
+
+# --- a network that is late -------------------------------------------------------------------
+
+
+def test_a_cookie_that_never_left_is_not_lost() -> None:
+    peer = Peer()
+    saved(peer)
+    cookies = []
+    for expected in (1.0, 2.0, 4.0):
+        cookies.append(fields(peer.ask().packet)[nts.COOKIE])
+        peer.association.unsent()
+        start = peer.elapsed
+        due = peer.association.schedule.due
+        assert due is not None
+        assert due / NS - start == pytest.approx(expected, rel=0.011)
+    assert peer.association.counters.requests == 0
+    assert isinstance(peer.round(), Sample)
+    assert len(set(map(tuple, cookies))) == 1
+    session = peer.association.session
+    assert session is not None
+    assert tuple(session.cookies) not in set(map(tuple, cookies))
+
+
+def test_requests_that_cannot_leave_are_unanswered(peer: Peer) -> None:
+    peer.round()
+    for expected in range(LOST_AFTER + 1):
+        peer.ask()
+        assert peer.association.unanswered == expected
+        peer.association.unsent()
+        peer.association.unsent()
+    assert peer.association.wants_task(peer.now) is False, "cookies are there"
+
+
+@BOTH
+def test_r12_link_up_repeats_at_once_what_nobody_answered(config: SourceConfig) -> None:
+    peer = Lab(config, octet=255).begun()
+    peer.gaps(5, answered=False)
+    peer.elapsed += 5
+    peer.association.network_changed(peer.now)
+    start = peer.elapsed
+    peer.ask()
+    assert peer.elapsed - start == pytest.approx(0.5)
+    peer.ask()
+    assert peer.elapsed - start == pytest.approx(1.5, rel=0.011), "and then 1, 2, 4 s again"
+
+
+def test_r12_link_up_repeats_a_poll_out_of_turn_once(peer: Peer) -> None:
+    """It is one poll still: a cable that is plugged in does not lose anybody."""
+    while peer.association.schedule._burst:
+        peer.round()
+    peer.ask()
+    due = peer.association.schedule.due
+    for _ in range(LOST_AFTER + 1):
+        peer.elapsed += 2
+        peer.association.network_changed(peer.now)
+        peer.wait()
+        assert peer.association.poll_request(peer.now) is not None
+        assert peer.association.unanswered == 0
+    assert peer.association.schedule.due == due
+    peer.elapsed += 2
+    peer.association.network_changed(peer.now)
+    peer.wait()
+    request = peer.association.poll_request(peer.now)
+    assert request is not None
+    assert isinstance(peer.give(peer.reply(request)), Sample)
+    peer.association.network_changed(peer.now)
+    assert peer.association.due() == due, "it was answered"
+
+
+def test_r12_a_link_that_flaps_does_not_spend_the_last_cookie() -> None:
+    peer = Lab(SourceConfig("ntp.a.test"))
+    peer.association.retry.backoff = Backoff(attempts=10)
+    peer.begun()
+    sent = 0
+    for _ in range(100):
+        peer.elapsed += 1.0
+        peer.association.network_changed(peer.now)
+        sent += peer.association.poll_request(peer.now) is not None
+    assert sent == 7
+    session = peer.association.session
+    assert session is not None
+    assert len(session.cookies) == 1
+
+
+def test_r12_link_up_does_not_hasten_who_was_kissed_off() -> None:
+    peer = Lab().begun()
+    peer.kiss("RATE")
+    due = peer.association.due()
+    peer.association.network_changed(peer.now)
+    assert peer.association.due() == due
+
+
+def test_a_plain_source_asks_the_addresses_of_last_time() -> None:
+    peer = Lab(replace(PLAIN, addresses=("192.0.2.9",)))
+    peer.association.begin(peer.now, known=("192.0.2.8", "192.0.2.9"))
+    hosts = [address.host for address in peer.association.addresses]
+    assert hosts == ["192.0.2.9", "192.0.2.8"]
+    assert peer.association.poll_request(peer.now) is not None

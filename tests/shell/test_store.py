@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import random
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -11,7 +12,8 @@ import pytest
 
 from pints.errors import DeviceError, StateError
 from pints.shell import store as store_module
-from pints.shell.store import MAX_SIZE, Store
+from pints.shell.store import MAX_SIZE, Files, Store
+from tests.world import disk as played
 
 SYSCALLS = ("open", "fchmod", "write", "fsync", "close", "rename", "mkdir", "unlink")
 
@@ -358,3 +360,89 @@ def test_real_mount_table() -> None:
         assert not store.durable()
     finally:
         os.rmdir(folder)
+
+
+# --- over a disk whose power is cut -----------------------------------------------------------
+
+STATE = "/state"
+
+
+def test_what_was_promised_outlives_a_power_cut_at_every_moment(rng: random.Random) -> None:
+    """What `write` and `unlink` returned from is so for ever after; what they were in when the
+    power failed is done or not done."""
+    steps = [("time", b"1"), ("sessions/a", b"x" * 9000), ("time", b"2"), ("sessions/a", None),
+             ("sessions/b", b"3"), ("sessions/a", b"4"), ("sessions/b", None)]  # fmt: skip
+    moment, over = -1, False
+    while not over:
+        moment += 1
+        for _ in range(20):
+            disk = played.Disk(STATE, rng)
+            disk.cut_at = moment
+            promised: dict[str, bytes | None] = {}
+            doing: tuple[str, bytes | None] = ("", None)
+            try:
+                store = Store(STATE, durable=True, files=disk)
+                for doing in steps:
+                    name, data = doing
+                    if data is None:
+                        assert store.unlink(name)
+                    else:
+                        store.write(name, data)
+                    promised[name] = data
+                over = True
+            except played.PowerCut:
+                pass
+            disk.power_off()
+            after = Store(STATE, files=disk)
+            for name in ("time", "sessions/a", "sessions/b"):
+                allowed = [promised.get(name)] + [doing[1]] * (doing[0] == name)
+                assert after.read(name) in allowed, f"{name} at {moment}: {disk.trace}"
+            assert not [n for n in disk.visible() if ".tmp" in n]
+    assert moment > 70
+
+
+def test_the_played_disk_answers_as_the_real_one(tmp_path: Path, rng: random.Random) -> None:
+    disk = played.Disk(STATE, rng)
+    assert answers(disk, STATE) == answers(os, str(tmp_path))
+
+
+def answers(files: Files, directory: str) -> list[object]:
+    """What a file system says to what a store may ask of it."""
+    folder = os.O_RDONLY | os.O_DIRECTORY
+    new = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    said: list[object] = [stat.S_ISDIR(files.stat(directory).st_mode)]
+    top = files.open(directory, folder)
+
+    def ask(call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        try:
+            said.append(call(*arguments, **options))
+        except OSError as error:
+            said.append(error.errno)
+
+    for leaf, flags in (("a", os.O_RDONLY), ("a", folder), ("a", new), ("a", new), ("a", folder)):
+        try:
+            fd = files.open(leaf, flags, 0o600, dir_fd=top)
+        except OSError as error:
+            said.append(error.errno)
+            continue
+        ask(files.fchmod, fd, 0o600)
+        ask(files.write, fd, memoryview(b"content"))
+        ask(files.fsync, fd)
+        said.append(stat.S_ISREG(files.fstat(fd).st_mode))
+        files.close(fd)
+    ask(files.mkdir, "sub", dir_fd=top)
+    ask(files.mkdir, "sub", dir_fd=top)
+    ask(files.mkdir, "a", dir_fd=top)
+    ask(files.rename, "none", "b", src_dir_fd=top, dst_dir_fd=top)
+    ask(files.rename, "a", "b", src_dir_fd=top, dst_dir_fd=top)
+    ask(files.unlink, "a", dir_fd=top)
+    said.append(sorted(files.listdir(top)))
+    fd = files.open("b", os.O_RDONLY, dir_fd=top)
+    for length in (3, 100, 100):
+        ask(files.read, fd, length)
+    files.close(fd)
+    ask(files.unlink, "b", dir_fd=top)
+    ask(files.fsync, top)
+    said.append(files.listdir(top))
+    files.close(top)
+    return said

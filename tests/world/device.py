@@ -1,10 +1,11 @@
-"""A device in the world: the real core, with a played shell around it."""
+"""A device in the world: the real core, the real store and what stands between them, with the
+rest of the shell played around it."""
 
-import json
+import errno
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
 
 from pints import restore
 from pints.actions import (
@@ -14,26 +15,34 @@ from pints.actions import (
     RecordBelief,
     ReportClock,
     Save,
+    SaveForBoot,
     SaveTime,
     Send,
     SetClock,
     Start,
     Steer,
 )
-from pints.bootstrap.belief import Floors, decode_belief
-from pints.client.batches import batch_names
-from pints.client.session import SavedSession, decode_batch
 from pints.config import BootstrapConfig, Config, SourceConfig
-from pints.core import Core, Remembered
-from pints.errors import StateError
+from pints.core import Core
+from pints.remember import Attempts, Keeper, remember
 from pints.shell.software_clock import SoftwareClock
+from pints.shell.store import Store
 from pints.timescale import DAY, Boot, Instant, nanoseconds, seconds
-from pints.worker.messages import ExchangeTask, Failed, Resolved, ResolveTask, Result, Task
+from pints.worker.messages import (
+    ExchangeTask,
+    Failed,
+    Resolved,
+    ResolveTask,
+    Result,
+    RoughtimeTask,
+    Task,
+)
+from tests.world.disk import Disk
 from tests.world.rules import Rules
 from tests.world.world import World
 
 EPOCH_1970 = Instant(1)
-T = TypeVar("T")
+STATE, RUN = "/var/lib/pints", "/run/pints"
 
 
 class Device:
@@ -59,13 +68,14 @@ class Device:
             tuple(sources), bootstrap=bootstrap or BootstrapConfig(), network=network
         )
         self.build_epoch = build_epoch or Instant(world.true_time() - nanoseconds(400 * DAY))
-        self.disk: dict[str, bytes] = {}
-        self.run: dict[str, bytes] = {}
-        self.run_writable = True
-        self.disk_durable = True
+        luck = random.Random(world.entropy(8))
+        self._disk = Disk(STATE, luck)
+        self.run = Disk(RUN, luck, forgetful=True)
         self.board = "this board"
         self.clock = SoftwareClock(EPOCH_1970, timebase=world.timebase, crystal=crystal)
         self.core: Core
+        self.store: Store
+        self.keeper: Keeper
         self.alive = 0
         """Number of the running daemon; events of one that is gone are dropped."""
         self.log: list[tuple[int, str]] = []
@@ -74,6 +84,8 @@ class Device:
         """What the clock was stepped to."""
         self.sent: list[bytes] = []
         self.writes = 0
+        self.saved = 0
+        """The highest ratcheted time whose saving was completed."""
         self.rules = Rules(self)
         self._alarm = Boot(0)
 
@@ -86,7 +98,9 @@ class Device:
 
     def boot(self, wakes: Instant = EPOCH_1970) -> None:
         """Power on: the clock reads `wakes`, /run is empty, `pints restore` has its say."""
-        self.run.clear()
+        self.alive += 1
+        self.run.power_off()
+        self._disk.power_off()
         self.clock = self.clock.reboot(wakes)
         ratcheted, seen = self._saved_time()
         floor, _ = restore.soft_floor(self.build_epoch, ratcheted, seen)
@@ -98,19 +112,11 @@ class Device:
     def start(self) -> None:
         """Start the daemon (again, within the same boot)."""
         self.alive += 1
-        ratcheted, seen = self._saved_time()
-        sessions, batches = self._spend_batch() if self.disk_durable else ([], 0)
-        drift = self._read("drift.json", json.loads) or {"frequency": 0.0, "skew": 1e-4}
-        boot_id = self.clock.boot_id()
-        try:
-            belief = decode_belief(self.run.get("belief", b"").decode("ascii", "replace"), boot_id)
-        except StateError:
-            belief = None
-        remembered = Remembered(
-            Floors(self.build_epoch, Instant(ratcheted), Instant(seen)), boot_id, self.board,
-            drift["frequency"], drift["skew"], sessions, batches, belief, self.disk_durable,
-        )  # fmt: skip
+        self.store = Store(STATE, durable=self._disk.durable, files=self._disk)
+        runtime = Store(RUN, files=self.run)
+        self.keeper = Keeper(self.store, runtime, self.clock.boot_id(), Attempts())
         self.rules.start()
+        remembered = remember(self.store, runtime, self.clock, self.build_epoch, self.board)
         self.core = Core(self.config, remembered, self.clock.read(), self.world.entropy)
         self._do(self.core.begin(self.clock.read()))
 
@@ -123,7 +129,32 @@ class Device:
         self._do(self.core.save(self.clock.read(), final=True))
         self.kill()
 
-    # --- what tests look at --------------------------------------------------------------
+    # --- what tests look at and tamper with ----------------------------------------------
+
+    @property
+    def disk(self) -> Disk:
+        """The state folder: a mapping, by names."""
+        return self._disk
+
+    @disk.setter
+    def disk(self, content: Mapping[str, bytes]) -> None:
+        self._disk.lay(content)
+
+    @property
+    def disk_durable(self) -> bool:
+        return self._disk.durable
+
+    @disk_durable.setter
+    def disk_durable(self, durable: bool) -> None:
+        self._disk.forgetful = not durable
+
+    @property
+    def run_writable(self) -> bool:
+        return not self.run.failing
+
+    @run_writable.setter
+    def run_writable(self, writable: bool) -> None:
+        self.run.fail(0 if writable else errno.EROFS)
 
     @property
     def state(self) -> str:
@@ -170,25 +201,6 @@ class Device:
         saved = restore.decode(data) if data else None
         return saved or (0, 0)
 
-    def _read(self, name: str, decode: Callable[[bytes], T]) -> T | None:
-        """As the daemon reads: what is torn is set aside."""
-        data = self.disk.get(name)
-        try:
-            return None if data is None else decode(data)
-        except (StateError, ValueError):
-            self.disk[f"{name}.bad"] = self.disk.pop(name)
-            return None
-
-    def _spend_batch(self) -> tuple[list[SavedSession], int]:
-        names = batch_names()
-        for n, name in enumerate(names):
-            sessions = self._read(name, partial(decode_batch, board=self.board))
-            if sessions is not None:
-                del self.disk[name]
-            if sessions:
-                return sessions, len(names) - n - 1
-        return [], 0
-
     def _do(self, actions: Iterable[Action]) -> None:
         queue = list(actions)
         while queue:
@@ -230,14 +242,18 @@ class Device:
                 self.clock.set_rate(rate)
             case ReportClock(synchronized, max_error, est_error):
                 self.clock.report(synchronized, max_error, est_error)
-            case RecordBelief(text):
-                if self.run_writable:
-                    self.run["belief"] = text.encode()
-                return self.core.belief_recorded(self.run_writable, self.clock.read())
-            case SaveTime(ratcheted, seen):
-                self.write(restore.TIME_FILE, restore.encode(ratcheted, seen))
+            case RecordBelief(belief, basis):
+                done = self.keeper.record(belief, basis)
+                return self.core.belief_recorded(done, self.clock.read())
+            case SaveForBoot(name, data):
+                self.keeper.save_for_boot(name, data)
+            case SaveTime(ratcheted, seen, verified):
+                if self.keeper.save_time(ratcheted, seen, verified):
+                    self.saved = max(self.saved, ratcheted)
+                    self.write(restore.TIME_FILE, self.disk[restore.TIME_FILE])
             case Save(name, data):
-                self.write(name, data)
+                if self.keeper.save(name, data):
+                    self.write(name, data)
             case Announce(state, basis, _):
                 self.states.append(f"{state} {basis}".strip())
             case Log(level, text, _):
@@ -246,8 +262,7 @@ class Device:
         return []
 
     def write(self, name: str, data: bytes) -> None:
-        """Durable, or never."""
-        self.disk[name] = data
+        """The disk has taken it."""
         self.writes += 1
 
     def _send(self, source: str, packet: bytes) -> None:
@@ -268,6 +283,7 @@ class Device:
             self.world.at(server.way(), arrive)
 
     def _start(self, task: Task) -> None:
+        assert not isinstance(task, RoughtimeTask)
         server = self.world.servers[task.host]
         alive = self.alive
 

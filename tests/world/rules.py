@@ -54,18 +54,20 @@ class Rules:
                 believed = device.core.bootstrap.belief.at(self._boot()).time
                 assert self.voices(believed) >= self.needed, "R2: verified without a quorum"
             case SaveTime(ratcheted, _):
-                assert ratcheted >= self.ratcheted, "R7: saved time decreased"
-                if ratcheted != self.ratcheted:
+                if ratcheted > self.ratcheted:
                     where = device.state, device.basis
                     assert where == ("verified", "anchored"), f"R7: ratcheted while {where}"
                     assert ratcheted <= self._ceiling, "R1: ratcheted beyond the ceiling"
-                self.ratcheted = ratcheted
             case Save(name, _) if name.startswith("sessions/"):
                 where = device.state, device.basis
                 assert where == ("verified", "anchored"), f"R6: sessions saved while {where}"
-                assert device.disk_durable, "cookies saved where they are forgotten"
+                assert not device.disk.forgetful, "cookies saved where they are forgotten"
 
     def after(self, action: Action) -> None:
+        if isinstance(action, SaveTime):
+            saved = self.device.saved_ratchet()
+            assert saved >= self.ratcheted, "R7: saved time decreased"
+            self.ratcheted = saved
         self._clock_is_lawful()
 
     @property

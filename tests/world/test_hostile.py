@@ -124,22 +124,42 @@ def test_quorum_with_leaked_keys_reaches_windows_at_most(world: World) -> None:
 
 
 def test_quorum_with_leaked_keys_and_restarts(world: World) -> None:
-    """The hour is not shortened by restarts, nor by reboots."""
+    """The hour is not shortened by restarts."""
     servers = world.five()
     leaked(world, servers[:3], 200 * DAY)
     silence(servers[3:])
     device = Device(world)
     device.boot()
-    for turn in range(6):
-        assert device.reaches("verified", "windows", within=100.0)
+    for _ in range(6):
+        assert device.reaches("verified", "windows", within=HOUR)
         world.run(HOUR - 100)
         assert device.basis == "windows"
         device.kill()
-        if turn % 2:
-            device.boot()
-        else:
-            device.start()
+        device.start()
     assert device.saved_ratchet() == 0
+    assert not device.sessions_saved
+
+
+def test_leaked_keys_after_an_honest_boot_do_not_pass_for_its_quorum(world: World) -> None:
+    """A boot too short to be anchored; in the next one somebody holds the keys of certificates
+    that expired before: they are older than those of the quorum that was kept."""
+    servers = world.five()
+    device = Device(world)
+    device.boot()
+    assert device.reaches("verified", "windows", within=1.0)
+    world.run(10 * MINUTE)
+    device.stop()
+    for server in servers[:3]:
+        server.chain = world.chain((-60, 0.6))
+    silence(servers[3:])
+    world.run(DAY)
+    for server in servers[:3]:
+        server.lie = -DAY / 2
+        server.forget_keys()
+    device.boot()
+    assert device.reaches("verified", "windows", within=1.0)
+    world.run(HOUR / 2)
+    assert device.basis == "windows"
     assert not device.sessions_saved
 
 
@@ -205,7 +225,7 @@ def test_saved_session_disputes_a_quorum_of_windows(world: World) -> None:
     device.boot()
     assert device.never("verified", within=3 * HOUR)
     assert device.state == "disputed"
-    assert any("saved session contradicts" in text for _, text in device.log)
+    assert any("independent evidence contradicts" in text for _, text in device.log)
     assert len(device.set_to) == 1, "in its first boot"
 
 
@@ -642,7 +662,7 @@ def test_who_is_left_in_holdover_is_not_followed(world: World) -> None:
         server.lie = 0.3
     assert device.reaches("holdover", within=HOUR)
     world.run(HOUR)
-    offset = device.core.clock_offset(device.clock.read())
+    offset = device.core.steering.offset(device.clock.read())
     assert offset is not None
     assert abs(offset) < 0.01
     assert abs(device.error()) < 0.01
@@ -707,7 +727,7 @@ def test_restarts_do_not_reopen_relaxed_dates(world: World) -> None:
         server.lie, server.chain = 0.0, world.chain((-1, 89))
         server.forget_keys()
     device.start()
-    assert device.reaches("verified", within=100.0)
+    assert device.reaches("verified", within=3 * HOUR), "key exchanges are rare by now (R12)"
     world.run(100)
     assert abs(device.error()) < GOOD
 

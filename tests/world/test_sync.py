@@ -20,7 +20,7 @@ def watch(world: World, device: Device, span: float, every: float = 20.0) -> lis
     def look() -> None:
         if device.state == "verified":
             now, error = device.clock.read(), device.error()
-            bound = device.core.clock_bound(now)
+            bound = device.core.steering.bound(now)
             assert abs(error) <= bound, f"off by {error} s, bound {bound} s"
             errors.append(error)
         world.at(every, look)
@@ -89,7 +89,7 @@ def test_outage_and_return(world: World) -> None:
         server.up = False
     assert device.reaches("holdover", within=2 * HOUR)
     world.run(8 * HOUR)
-    assert abs(device.error()) <= device.core.clock_bound(device.clock.read())
+    assert abs(device.error()) <= device.core.steering.bound(device.clock.read())
     assert abs(device.error()) < 0.02, "the crystal's rate was known well"
     for server in servers:
         server.up = True

@@ -1,0 +1,145 @@
+"""What Roughtime servers say together (R2, R4): independent evidence, or nothing.
+
+Guarantees:
+- Evidence comes only from a quorum: a majority of all operators that are configured, whether
+  they answer or not, and no fewer than three.  However many servers an operator runs, it is one.
+- The interval holds every instant that a quorum holds for possible: not only those that the most
+  do, or one liar who is off by little would move it off true time.
+- An operator counts by readings of two rounds or more that all share one instant.
+- Nothing counts that lies wholly below the hard floor or above the ceiling, or that was signed
+  by a key whose delegation had ended before the floor: such a key may be anybody's by now.
+- Each reading that is kept out is named with its rule and figures (R13).
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Protocol
+
+from pints.bootstrap.belief import DRIFT_UNSTEERED, Floors
+from pints.bootstrap.evidence import Evidence, Strength
+from pints.bootstrap.rules import Refusal
+from pints.timescale import Boot, Instant, iso, nanoseconds, seconds, span
+
+ORIGIN = "roughtime"
+LEAST_OPERATORS = 3
+"""RFC 10049 section 8.1."""
+ROUNDS = 2
+"""Of readings that an operator must have: all contradictions show only in two (section 8.2)."""
+WIDEST = 60.0
+"""Seconds around the middle: who is less sure agrees with everybody, so it has no vote.
+Honest servers claim 1 to 10 s."""
+DELIVERY = 1.0
+"""Seconds that a result may have been on its way from the worker, which its `age` lacks."""
+
+
+class Reading(Protocol):
+    """One verified answer, as the worker's RoughtimeReading has it: `age` seconds before the
+    result was sent, true time was between `low` and `high`."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def operator(self) -> str: ...
+    @property
+    def round(self) -> int: ...
+    @property
+    def low(self) -> Instant: ...
+    @property
+    def high(self) -> Instant: ...
+    @property
+    def age(self) -> float: ...
+    @property
+    def maxt(self) -> Instant:
+        """When the delegation of the key that signed ends."""
+
+
+def judge(
+    readings: Iterable[Reading],
+    configured: int,
+    floors: Floors,
+    now: Boot,
+    operators_needed: int = LEAST_OPERATORS,
+) -> tuple[Evidence | None, list[Refusal]]:
+    """What the readings of one result come to at the boot instant `now`, when it arrived.
+
+    `configured` is the number of operators in the configuration.
+    """
+    words, refusals = _by_operator(readings, floors, now)
+    if not words:
+        return None, refusals
+    needed = max(operators_needed, LEAST_OPERATORS, configured // 2 + 1)
+    said = words.values()
+    most = max(_voices(low, said) for low, _ in said)
+    if most < needed:
+        text = f"{most} of {configured} operators agree, {needed} are needed"
+        refusals.append(Refusal("R2", ORIGIN, text))
+        return None, refusals
+    low = min(low for low, _ in said if _voices(low, said) >= needed)
+    high = max(high for _, high in said if _voices(high, said) >= needed)
+    for operator, (own_low, own_high) in sorted(words.items()):
+        if own_high < low or high < own_low:
+            away = seconds(own_low + own_high - low - high) / 2
+            text = f"outvoted, {span(away)} off what other operators agree on"
+            refusals.append(_refuse("R2", operator, text))
+    high = Instant(high + nanoseconds(DELIVERY))
+    return Evidence(ORIGIN, Strength.INDEPENDENT, now, low, high), refusals
+
+
+def _by_operator(
+    readings: Iterable[Reading], floors: Floors, now: Boot
+) -> tuple[dict[str, tuple[Instant, Instant]], list[Refusal]]:
+    """What each operator that may vote says of the boot instant `now`."""
+    refusals: list[Refusal] = []
+    rounds: dict[str, set[int]] = {}
+    words: dict[str, tuple[Instant, Instant]] = {}
+    for reading in readings:
+        low, high = _at(reading, now)
+        refusal = _admit(reading, low, high, floors)
+        if refusal is not None:
+            refusals.append(refusal)
+            continue
+        operator = reading.operator
+        rounds.setdefault(operator, set()).add(reading.round)
+        known = words.get(operator, (low, high))
+        words[operator] = max(low, known[0]), min(high, known[1])
+    for operator, (low, high) in list(words.items()):
+        text = ""
+        if low > high:
+            text = f"contradicts itself by {span(seconds(low - high))}"
+        elif len(rounds[operator]) < ROUNDS:
+            text = f"answered in {len(rounds[operator])} of {ROUNDS} rounds"
+        if text:
+            refusals.append(_refuse("R2", operator, text))
+            del words[operator]
+    return words, refusals
+
+
+def _voices(instant: Instant, said: Collection[tuple[Instant, Instant]]) -> int:
+    """How many hold an instant for possible."""
+    return sum(low <= instant <= high for low, high in said)
+
+
+def _at(reading: Reading, now: Boot) -> tuple[Instant, Instant]:
+    """What it says of the boot instant `now`."""
+    passed, drift = nanoseconds(reading.age), nanoseconds(DRIFT_UNSTEERED * reading.age)
+    return Instant(reading.low + passed - drift), Instant(reading.high + passed + drift)
+
+
+def _admit(reading: Reading, low: Instant, high: Instant, floors: Floors) -> Refusal | None:
+    """Why a reading that says `low` to `high` may not vote; None if it may."""
+    if reading.maxt < floors.hard:
+        text = f"delegation ended {iso(reading.maxt)}, before the floor {iso(floors.hard)}"
+        return _refuse("R4", reading.host, text)
+    if high < floors.hard:
+        return _refuse("R1", reading.host, f"{iso(high)} is below the floor {iso(floors.hard)}")
+    if low > floors.ceiling:
+        text = f"{iso(low)} is above the ceiling {iso(floors.ceiling)}"
+        return _refuse("R1", reading.host, text)
+    error = seconds(high - low) / 2
+    if error > WIDEST:
+        text = f"known to {span(error)} only, {span(WIDEST)} at most may vote"
+        return _refuse("R2", reading.host, text)
+    return None
+
+
+def _refuse(rule: str, who: str, text: str) -> Refusal:
+    return Refusal(rule, f"{ORIGIN} {who}", text)

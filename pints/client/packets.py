@@ -1,0 +1,139 @@
+"""The packets of one source: requests are made here, and answers judged.
+
+Guarantees:
+- no packet repeats a cookie, a unique identifier or a transmit timestamp, and the latter says
+  nothing of our clock (data minimization);
+- an answer is good only for the request it answers, and, where keys are had, under them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pints.address import Address
+from pints.client.session import Session
+from pints.errors import PeerError
+from pints.sample import Sample
+from pints.timescale import NS, Boot, Instant, Raw, Reading, seconds
+from pints.wire import ntp, nts
+
+DRIFT = 15e-6
+"""PHI: frequency tolerance that enters every dispersion (RFC 5905 section 7.2)."""
+MAX_REQUEST_COOKIES = 1024
+"""Octets of cookie and placeholders in one request: it must fit every path's MTU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A packet to send."""
+
+    address: Address
+    packet: bytes
+
+
+@dataclass(slots=True)
+class Counters:
+    """What `pints authdata` and `pints sources` count."""
+
+    requests: int = 0
+    answers: int = 0
+    refused: int = 0
+    naks: int = 0
+    exchanges: int = 0
+    last_exchange: Boot | None = None
+
+
+@dataclass(slots=True)
+class Pending:
+    """The one request that an answer may come to."""
+
+    sent: Boot
+    transmit: int
+    identifier: bytes = b""
+    session: Session | None = None
+    cookie: bytes = b""
+    answered: bool = False
+    """An answer came: no other one is looked at."""
+    useful: bool = False
+    """And it told the time: else the poll counts as unanswered."""
+    refused: bool = False
+    """A NAK came, which may be anybody's."""
+    counted: bool = False
+    """It went down as unanswered."""
+
+    def take_back(self) -> None:
+        """It never left this machine: its cookie is as good as new."""
+        if self.session is not None:
+            self.session.cookies.insert(0, self.cookie)
+
+
+def compose(
+    session: Session | None, address: Address, entropy: Callable[[int], bytes], now: Boot
+) -> tuple[Request, Pending]:
+    """A request, with a cookie of the session if there is one."""
+    transmit = int.from_bytes(entropy(8), "big") | 1
+    header = ntp.encode(ntp.Packet(ntp.MODE_CLIENT, transmit))
+    if session is None:
+        return Request(address, header), Pending(now, transmit)
+    cookie = session.take_cookie()
+    identifier = entropy(nts.UNIQUE_IDENTIFIER_LENGTH)
+    missing = nts.MAX_COOKIES - len(session.cookies)
+    fitting = MAX_REQUEST_COOKIES // (len(cookie) + 4)
+    packet = nts.seal_request(
+        header, identifier, cookie, max(0, min(missing, fitting) - 1),
+        session.ciphers.c2s, entropy(session.algorithm.nonce_length),
+    )  # fmt: skip
+    return Request(address, packet), Pending(now, transmit, identifier, session, cookie)
+
+
+def read(data: bytes, pending: Pending) -> ntp.Packet | None:
+    """The header of an answer to this request; None if it is none.  WireError for nonsense."""
+    packet = ntp.decode(data)
+    mine = packet.mode == ntp.MODE_SERVER and packet.version == ntp.VERSION
+    return packet if mine and packet.origin == pending.transmit else None
+
+
+def authenticate(packet: ntp.Packet, data: bytes, pending: Pending) -> tuple[bytes, ...] | None:
+    """The new cookies of an authentic answer; None for a NAK; else WireError."""
+    if pending.session is None:
+        return ()
+    if nts.is_nak(packet, data, pending.identifier):
+        return None
+    return nts.open_response(data, pending.identifier, pending.session.ciphers.s2c).cookies
+
+
+def measure(
+    source: str, packet: ntp.Packet, sent: Reading, received: Reading, error: float, near: Instant
+) -> Sample:
+    """What the answer says of the time, not authenticated yet.  PeerError if that is nothing.
+
+    `error` is how far `sent` and `received` may be off (s), `near` any instant within 68 years
+    of the truth.
+    """
+    if packet.leap == ntp.LEAP_UNKNOWN or not 0 < packet.stratum < ntp.MAX_STRATUM:
+        raise PeerError(
+            "server says it is not synchronized",
+            "it has no time to give yet: try another one, or later",
+        )
+    if not packet.receive or not packet.transmit:
+        raise PeerError("answer without timestamps")
+    arrival = ntp.unfold(packet.receive, near)
+    departure = ntp.unfold(packet.transmit, near)
+    trip = received.raw - sent.raw
+    stay = departure - arrival
+    if not 0 <= stay <= trip + NS // 1000:
+        raise PeerError(f"server claims to have held the request {seconds(stay):.6f} s")
+    precision = 2.0 ** min(packet.precision, 0) if packet.precision else 1e-9
+    return Sample(
+        source=source,
+        raw=Raw(sent.raw + trip // 2),
+        boot=Boot(sent.boot + (received.boot - sent.boot) // 2),
+        time=Instant(arrival + stay // 2),
+        delay=max(seconds(trip - stay), precision),
+        dispersion=precision + error + DRIFT * seconds(trip),
+        root_delay=packet.root_delay,
+        root_dispersion=packet.root_dispersion,
+        stratum=packet.stratum,
+        leap=packet.leap,
+        reference_id=packet.reference_id,
+        authenticated=False,
+    )

@@ -1,0 +1,218 @@
+"""What outlasts a run: read at its start, written while it lasts.
+
+Guarantees: a file that is torn or foreign is set aside, said and survived.  A batch of cookies
+is durably unlinked before any of it is handed out, and nothing is handed out where that cannot
+be had.  A disk that refuses is complained of once, until it works again, and stops nobody.
+Saved time that could not be read is not written over before it could.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from pints import restore
+from pints.bootstrap.belief import Belief, Floors, decode_belief
+from pints.bootstrap.record import QUORUM_FILE, decode_quorum
+from pints.client.batches import batch_names
+from pints.client.names import Names
+from pints.client.retry import decode_backoffs
+from pints.client.session import SavedSession, decode_batch
+from pints.core import Remembered
+from pints.errors import DeviceError, StateError
+from pints.local_clocks import RTC_FILE, RtcKeeper
+from pints.saving import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE
+from pints.shell.clock import Clock
+from pints.shell.store import Store
+from pints.sync.filter import FREQUENCY_PRIOR
+from pints.sync.steer import MAX_FREQUENCY
+from pints.timescale import Instant
+
+if TYPE_CHECKING:
+    from pints.bootstrap.rtc import Calibration
+
+log = logging.getLogger("pints")
+
+BELIEF = "belief"
+"""File of the runtime folder with what this boot has verified (rule R9)."""
+T = TypeVar("T")
+
+
+def remember(
+    store: Store,
+    runtime: Store,
+    clock: Clock,
+    build_epoch: Instant,
+    board: str,
+    has_rtc: bool = False,
+) -> Remembered:
+    """What earlier runs left in the state folder, and those of this boot in the other.
+
+    Not to be called in vain: it spends a batch of cookies.
+    """
+    ratcheted, seen = _read(store, restore.TIME_FILE, _decode_time) or (0, 0)
+    floors = Floors(build_epoch, Instant(ratcheted), Instant(seen))
+    boot_id = clock.boot_id()
+    # Without a drift of ours, the one another daemon left in the kernel is a good guess.
+    left = min(max(clock.rate(), -MAX_FREQUENCY), MAX_FREQUENCY)
+    frequency, skew = _read(store, DRIFT_FILE, _decode_drift) or (left, FREQUENCY_PRIOR)
+    durable = store.durable()
+    if not durable:
+        log.warning(
+            "%s forgets with the power: no cookie is saved or sent from it", store.directory
+        )
+    sessions, batches = _spend_batch(store, board) if durable else ([], 0)
+    return Remembered(
+        floors, boot_id, board, frequency, skew, sessions, batches,
+        _of_this_boot(runtime, BELIEF, partial(decode_belief, boot_id=boot_id)), durable,
+        _read(store, QUORUM_FILE, partial(decode_quorum, board=board)),
+        _read(store, NAMES_FILE, Names.decode) or Names(),
+        _of_this_boot(runtime, BACKOFFS_FILE, partial(decode_backoffs, boot_id=boot_id)) or {},
+        RtcKeeper(_calibration(store)) if has_rtc else None,
+    )  # fmt: skip
+
+
+class Attempts:
+    """What the machine may refuse, part by part."""
+
+    def __init__(self) -> None:
+        self.failing: set[str] = set()
+        """Parts whose last attempt failed."""
+
+    def attempt(self, part: str, call: Callable[[], None]) -> bool:
+        """Whether it was done; complains once until it works again."""
+        try:
+            call()
+        except DeviceError as e:
+            if part not in self.failing:
+                self.failing.add(part)
+                log.error("%s%s", e, f" ({e.hint})" if e.hint else "")
+            return False
+        if part in self.failing:
+            self.failing.discard(part)
+            log.info("%s works again", part)
+        return True
+
+
+class Keeper:
+    """Writes what the core wants kept."""
+
+    def __init__(
+        self, store: Store, runtime: Store, boot_id: str, attempts: Attempts, timesync: str = ""
+    ) -> None:
+        """`timesync`: the file whose modification time is systemd's saved clock, if there is
+        to be one."""
+        self._store = store
+        self._runtime = runtime
+        self._boot_id = boot_id
+        self._attempts = attempts
+        self._timesync = timesync
+        self._timesync_failed = False
+
+    def save_time(self, ratcheted: Instant, seen: Instant, verified: bool) -> bool:
+        """The line of early boot.  A verified time keeps systemd's saved clock fresh, too, for
+        who boots without pints; as an unverified one may be wrong, it does not."""
+        done = self._attempts.attempt("state", lambda: self._write_time(ratcheted, seen))
+        if done and verified and self._timesync:
+            self._freshen(self._timesync, seen)
+        return done
+
+    def save(self, name: str, data: bytes) -> bool:
+        """A file of the state folder; whether it is there for good."""
+        return self._attempts.attempt("state", lambda: self._store.write(name, data))
+
+    def record(self, belief: Belief, basis: str) -> bool:
+        """The belief, for a daemon that is started again within this boot (R9)."""
+        return self.save_for_boot(BELIEF, belief.encode(self._boot_id, basis).encode("ascii"))
+
+    def save_for_boot(self, name: str, data: bytes) -> bool:
+        """A file of the runtime folder."""
+        return self._attempts.attempt("runtime", lambda: self._runtime.write(name, data))
+
+    def _write_time(self, ratcheted: Instant, seen: Instant) -> None:
+        name, least = restore.TIME_FILE, 0
+        if name in self._store.unread:
+            # What an ailing card hid at the start is there nevertheless: never lowered (R7).
+            least, _ = _read(self._store, name, _decode_time, strict=True) or (0, 0)
+        data = restore.encode(max(ratcheted, least), seen, self._boot_id)
+        self._store.write(name, data)
+
+    def _freshen(self, path: str, seen: Instant) -> None:
+        """Never back: a floor that lies in the future is not ours to lower."""
+        try:
+            if os.stat(path).st_mtime_ns < seen:
+                os.utime(path, ns=(seen, seen))
+        except FileNotFoundError:
+            pass  # systemd-timesyncd is not installed, or never ran
+        except OSError as e:
+            if not self._timesync_failed:
+                log.debug("%s is not kept fresh: %s", path, e.strerror)
+            self._timesync_failed = True
+
+
+def _spend_batch(store: Store, board: str) -> tuple[list[SavedSession], int]:
+    """Take one batch of cookies from the disk: gone for good before any is sent."""
+    names = batch_names()
+    for n, name in enumerate(names):
+        sessions = _read(store, name, partial(decode_batch, board=board))
+        if sessions is None:
+            continue
+        if not store.unlink(name):
+            log.warning("%s cannot be unlinked for good: its cookies are not sent", name)
+            return [], 0
+        if sessions:
+            return sessions, len(names) - n - 1
+        log.warning("%s was saved by another machine: destroyed unsent", name)
+    return [], 0
+
+
+def _of_this_boot(runtime: Store, name: str, decode: Callable[[str], T | None]) -> T | None:
+    """What an earlier daemon of this boot left; None where there is none to be had."""
+    try:
+        data = runtime.read(name)
+        return decode(data.decode("utf-8", "replace")) if data else None
+    except (StateError, DeviceError) as e:
+        log.warning("%s: ignored", e)
+        return None
+
+
+def _read(store: Store, name: str, decode: Callable[[bytes], T], strict: bool = False) -> T | None:
+    """A decoded file of the state folder; None where there is none to be had.  If `strict`,
+    DeviceError where that cannot be told."""
+    try:
+        data = store.read(name)
+        return None if data is None else decode(data)
+    except StateError as e:
+        store.set_aside(name, str(e))
+    except DeviceError as e:
+        if strict:
+            raise
+        log.warning("%s", e)
+    return None
+
+
+def _calibration(store: Store) -> "Calibration | None":
+    from pints.bootstrap.rtc import decode_calibration  # for those who have a chip
+
+    return _read(store, RTC_FILE, decode_calibration)
+
+
+def _decode_time(data: bytes) -> tuple[int, int]:
+    saved = restore.decode(data)
+    if saved is None:
+        raise StateError("torn or foreign")
+    return saved
+
+
+def _decode_drift(data: bytes) -> tuple[float, float]:
+    try:
+        drift = json.loads(data)
+        frequency, skew = float(drift["frequency"]), float(drift["skew"])
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
+        raise StateError("torn or foreign") from None
+    if not (abs(frequency) < 1e-3 and 0 < skew < 1e-3):
+        raise StateError("out of range")
+    # A crystal that slept meanwhile woke at another temperature.
+    return frequency, max(skew, 1e-6)
