@@ -1,9 +1,8 @@
 """What the core may ask of the shell: a closed set of values, carried out in `daemon`."""
 
-from dataclasses import dataclass
-
 from pints.address import Address
 from pints.bootstrap.belief import Belief
+from pints.frozen import dataclass
 from pints.timescale import Boot, Instant
 from pints.worker.messages import Task
 

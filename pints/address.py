@@ -1,6 +1,6 @@
 """Where packets go."""
 
-from dataclasses import dataclass
+from pints.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """What is left of a certificate chain once it was checked: when it is good, and whose it is."""
 
-from dataclasses import dataclass
-
+from pints.frozen import dataclass
 from pints.timescale import Instant
 
 

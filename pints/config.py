@@ -7,10 +7,11 @@ text.  What is not in them is an error that names file, key and the nearest key 
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import Any, cast
 
 from pints.errors import ConfigError
+from pints.frozen import dataclass
 from pints.options import build, build_rows, nearest, one_line, option, row_table, type_name
 
 log = logging.getLogger("pints")

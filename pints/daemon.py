@@ -12,7 +12,6 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,7 @@ from pints.bootstrap.states import State
 from pints.config import Config
 from pints.core import Core
 from pints.errors import DeviceError, PintsError
+from pints.frozen import dataclass
 from pints.remember import Attempts, Keeper, remember
 from pints.report import Reporter
 from pints.shell.board import board_id
@@ -47,7 +47,6 @@ from pints.shell.link import LinkWatch
 from pints.shell.loop import Loop, Timer
 from pints.shell.memory import release
 from pints.shell.notify import Notifier
-from pints.shell.software_clock import SoftwareClock
 from pints.shell.store import Store, hold, make_runtime
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp, hold_stamps
@@ -85,6 +84,8 @@ def this_machine(no_clock: bool = False) -> Machine:
     except (OSError, ValueError) as e:
         raise DeviceError(f"no build epoch: {e}", "install pints again") from None
     if no_clock:
+        from pints.shell.software_clock import SoftwareClock
+
         return Machine(SoftwareClock(Instant(time.time_ns())), epoch)
     clock = SystemClock()
     clock.set_rate(clock.rate())  # asks for what is there already: fails now, if ever
@@ -224,7 +225,7 @@ class Daemon:
                 return self.core.handle_rtc(*read, self.clock.read()) if read else []
             case SetRtc() if self.devices is not None:
                 back = self.devices.set_rtc(lambda: self.core.true_time(self.clock.read()))
-                return self.core.rtc_written(back, self.clock.read()) if back else []
+                return self.core.rtc_written(back) if back else []
             case Announce(_, _, text):
                 self.notifier.status(text)
                 self._wake_waiting()

@@ -8,12 +8,12 @@ be asked again later.  All that they need from pints is here, in `pints.timescal
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from pints.config import RefclockConfig as RefclockConfig
 from pints.config import RtcConfig as RtcConfig
 from pints.errors import ConfigError, DeviceError
+from pints.frozen import dataclass
 from pints.options import nearest
 from pints.timescale import Instant, Reading
 

@@ -4,8 +4,9 @@ One piece serves the bootstrap's quorum and the choice of truechimers alike.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from pints.frozen import dataclass
 
 Key = TypeVar("Key", bound=Hashable)
 

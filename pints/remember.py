@@ -20,10 +20,9 @@ from pints.client.batches import batch_names
 from pints.client.names import Names
 from pints.client.retry import decode_backoffs
 from pints.client.session import SavedSession, decode_batch
-from pints.core import Remembered
 from pints.errors import DeviceError, StateError
-from pints.local_clocks import RTC_FILE, RtcKeeper
-from pints.saving import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE
+from pints.remembered import Remembered
+from pints.saving import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, RTC_FILE
 from pints.shell.clock import Clock
 from pints.shell.store import Store
 from pints.sync.filter import FREQUENCY_PRIOR
@@ -70,7 +69,7 @@ def remember(
         _read(store, QUORUM_FILE, partial(decode_quorum, board=board)),
         _read(store, NAMES_FILE, Names.decode) or Names(),
         _of_this_boot(runtime, BACKOFFS_FILE, partial(decode_backoffs, boot_id=boot_id)) or {},
-        RtcKeeper(_calibration(store)) if has_rtc else None,
+        _calibration(store) if has_rtc else None,
     )  # fmt: skip
 
 

@@ -4,19 +4,22 @@ Keys are never among them.  Seconds unless a name says otherwise; instants as IS
 nanoseconds; `None` for what is not known.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pints import __version__
-from pints.bootstrap.rules import HOLDOVER_ID
+from pints.bootstrap.rules import HOLDOVER_ID, RULES, r2_quorum
 from pints.bootstrap.states import Basis, State
+from pints.bootstrap.witness import is_witness, registrable_domain
+from pints.chain import Window
 from pints.client.association import LOST_AFTER, Association
 from pints.errors import PintsError
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import reference_id
-from pints.timescale import Boot, Reading, iso, seconds
+from pints.timescale import Boot, Instant, Reading, iso, seconds
 
 if TYPE_CHECKING:
+    from pints.bootstrap.account import Asked, Row
     from pints.daemon import Daemon
     from pints.server.responder import ServerState
 
@@ -83,7 +86,7 @@ class Reporter:
         if best is None or core.steering.last_update is None:
             return unsynchronized(PRECISION)
         return ServerState(
-            leap=core.leaps.pending.indicator if core.leaps.pending else 0,
+            leap=core.steering.leaps.pending.indicator if core.steering.leaps.pending else 0,
             stratum=min(best.stratum + 1, 15),
             precision=PRECISION,
             root_delay=best.delay + best.root_delay,
@@ -214,21 +217,60 @@ class Reporter:
         return {"sources": rows}
 
     def _bootstrap(self, now: Reading) -> Document:
+        return self._standing(now) | self._grounds(now)
+
+    def _standing(self, now: Reading) -> Document:
+        """How far the time is trusted, and between what it lies."""
         core = self._daemon.core
-        bootstrap = core.bootstrap
+        bootstrap, config = core.bootstrap, core.config.bootstrap
         belief = bootstrap.belief.at(now.boot) if bootstrap.belief else None
+        majority = r2_quorum(bootstrap.witnesses, config.min_witnesses, False)
+        windows, leap = bootstrap.basis is Basis.WINDOWS, core.steering.leaps.pending
         return {
             "state": bootstrap.state.value,
             "basis": bootstrap.basis.value,
+            "single_witness": bootstrap.single_witness,
+            "single_issuer": bool(windows and bootstrap.single_issuer),
+            "weakened_quorum": bootstrap.needed < majority,
+            "step_provisional": config.step_provisional,
+            "time": iso(now.real),
+            "woke": iso(core.started.real),
+            "running_for": seconds(now.boot - core.started.boot),
             "belief": iso(belief.time) if belief else None,
             "belief_error": belief.error if belief else None,
+            "build_epoch": iso(bootstrap.floors.build_epoch),
             "hard_floor": iso(bootstrap.floors.hard),
             "soft_floor": iso(bootstrap.floors.soft),
             "ceiling": iso(bootstrap.floors.ceiling),
+            "leap_second": iso(leap.at) if leap else None,
+            "errors": [UNRECORDED] if bootstrap._unrecorded else [],
+        }
+
+    def _grounds(self, now: Reading) -> Document:
+        """Who said what, what came of it, and by which rule."""
+        # Imported when somebody asks: the daemon does without it.
+        from pints.bootstrap.account import account
+
+        core = self._daemon.core
+        bootstrap, finding = core.bootstrap, core.bootstrap.finding
+        agreeing = len(finding.members) if finding else 0
+        decided = agreeing >= bootstrap.needed
+        return {
             "witnesses": bootstrap.witnesses,
             "needed": bootstrap.needed,
-            "members": sorted(bootstrap.finding.agreeing) if bootstrap.finding else [],
+            "agreeing": agreeing,
+            "members": sorted(finding.agreeing) if finding else [],
+            "confirming": list(bootstrap.weighed.confirming) if decided else [],
+            "contradicting": list(bootstrap.weighed.contradicting) if decided else [],
+            "evidence": [_row(row) for row in account(bootstrap, self._asked(), now.boot)],
+            "others": self._others(),
             "refusals": [str(r) for r in bootstrap.refusals],
+            "refused": dict(core.refusals),
+            "rules": {name: rule.text for name, rule in RULES.items()},
+            "story": [
+                {"after": max(seconds(boot - core.started.boot), 0.0), "text": text}
+                for boot, text in core.story
+            ],
             "testimonies": [
                 {
                     "source": t.source,
@@ -236,12 +278,60 @@ class Reporter:
                     "error": t.distance,
                     "age": seconds(now.boot - t.boot),
                     "by": "saved session" if t.saved else "certificate",
-                    "windows": [[iso(w.start), iso(w.end)] for w in t.windows],
+                    "windows": _spans(t.windows),
                 }
                 for t in bootstrap.testimonies
             ],
             "failures": self._failures(),
         }
+
+    def _asked(self) -> "list[Asked]":
+        """Everything that is asked for the time and may count, with why it is silent."""
+        from pints.bootstrap.account import Asked, Kind
+
+        core = self._daemon.core
+        asked = [
+            Asked(a.id, Kind.WITNESS, *_silence(a))
+            for a in core.associations.values()
+            if is_witness(a.config, core.config)
+        ]
+        if core.config.rtc.driver:
+            asked.append(Asked("rtc", Kind.RTC, "it cannot be read", _LOG))
+        asked += [
+            Asked(receiver.id, Kind.RECEIVER, "no three fixes in a row tell one time yet")
+            for receiver in core.config.refclocks
+        ]
+        if core.config.bootstrap.roughtime:
+            asked.append(Asked("roughtime", Kind.ROUGHTIME, self._roughtime_silence()))
+        for anchor in core.config.anchors:
+            why, hint = _silence(core.associations[anchor.id])
+            if not why and core.bootstrap.belief is not None:
+                why = "not needed: the time is believed without it"
+            asked.append(Asked(f"anchor {anchor.id}", Kind.ANCHOR, why, hint))
+        return asked
+
+    def _roughtime_silence(self) -> str:
+        """Why Roughtime says nothing: the last that is known of it."""
+        from pints.bootstrap.roughtime import LEAST_OPERATORS
+
+        core = self._daemon.core
+        servers = core.config.bootstrap.roughtime
+        operators = len({s.operator or registrable_domain(s.server) for s in servers})
+        if operators < LEAST_OPERATORS:
+            return f"{operators} operators configured, {LEAST_OPERATORS} are needed"
+        said = [text for _, text in core.story if ": roughtime" in text]
+        if said:
+            return said[-1].replace(": roughtime: ", ": ")
+        return "not needed: the time is anchored without it" if core.bootstrap.anchored else ""
+
+    def _others(self) -> list[str]:
+        """Sources that are no witnesses: plain NTP, named by the network, or never used."""
+        core = self._daemon.core
+        anchors = {a.id for a in core.config.anchors}
+        return [
+            a.id for a in core.associations.values()
+            if a.id not in anchors and not is_witness(a.config, core.config)
+        ]  # fmt: skip
 
     def _failures(self) -> Document:
         associations = self._daemon.core.associations.values()
@@ -255,6 +345,11 @@ class Reporter:
         return {name: getattr(counters, name) for name in counters.__slots__}
 
 
+UNRECORDED = (
+    "R9: what the servers agree on cannot be recorded in the runtime folder, so it is not announced"
+)
+"""What `pints bootstrap` says while rule R9 keeps `verified` back."""
+_LOG = "why: journalctl -u pints"
 PRECISION = -20
 """Log2 seconds: about a microsecond, what reading a clock from Python costs."""
 
@@ -262,6 +357,39 @@ PRECISION = -20
 def _failure(association: Association) -> Document | None:
     failure = association.failure
     return None if failure is None else {"reason": failure.reason, "hint": failure.hint}
+
+
+def _silence(association: Association) -> tuple[str, str]:
+    """Why a source says nothing, and what to do about it."""
+    if association.failure is not None:
+        return association.failure.reason, association.failure.hint
+    if association.unanswered:
+        count = association.unanswered
+        return f"{count} request{'s' if count != 1 else ''} unanswered", ""
+    return "", ""
+
+
+def _row(row: "Row") -> Document:
+    error = seconds(row.high - row.low) / 2 if row.low and row.high else None
+    return {
+        "origin": row.origin,
+        "kind": row.kind.value,
+        "strength": row.strength,
+        "time": iso(Instant((row.low + row.high) // 2)) if row.low and row.high else None,
+        "error": error,
+        "not_before": iso(row.low) if row.low is not None else None,
+        "not_after": iso(row.high) if row.high is not None else None,
+        "windows": _spans(row.windows),
+        "age": row.age,
+        "verdict": row.verdict.value,
+        "rule": row.rule,
+        "detail": row.detail,
+        "hint": row.hint,
+    }
+
+
+def _spans(windows: Iterable[Window]) -> list[list[str]]:
+    return [[iso(w.start), iso(w.end)] for w in windows]
 
 
 def _answering(association: Association) -> bool:

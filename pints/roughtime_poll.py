@@ -41,11 +41,11 @@ class RoughtimePoll:
         """When `task` has something to say next."""
         return None if self._retry.running else self._retry.due
 
-    def task(self, number: int, now: Boot) -> RoughtimeTask | None:
-        """The task to start now, if one is due."""
+    def task(self, number: Callable[[], int], now: Boot) -> RoughtimeTask | None:
+        """The task to start now, if one is due; `number` yields one for it."""
         if not self._retry.start(now, burdens=True):
             return None
-        return RoughtimeTask(number, self.servers, ROUNDS, TIMEOUT)
+        return RoughtimeTask(number(), self.servers, ROUNDS, TIMEOUT)
 
     def done(self, good: bool, now: Boot) -> None:
         """What came back: a quorum, or nothing of use."""

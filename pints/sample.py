@@ -1,7 +1,6 @@
 """One measurement of a server's clock, free of the clock that took it."""
 
-from dataclasses import dataclass
-
+from pints.frozen import dataclass
 from pints.timescale import Boot, Instant, Raw
 
 

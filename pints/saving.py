@@ -22,6 +22,8 @@ from pints.timescale import DAY, Boot, Instant, Reading, after
 
 DRIFT_FILE = "drift.json"
 NAMES_FILE = "names.json"
+RTC_FILE = "rtc.json"
+"""The calibration of the real-time clock."""
 MALFEASANCE_FILE = "malfeasance.json"
 """Proof that a Roughtime server lied."""
 BACKOFFS_FILE = "backoffs"

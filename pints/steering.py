@@ -2,7 +2,8 @@
 
 Guarantees: only sources that say what the witnesses agreed on are followed, however many
 others there are (R2, R10); the clock is steered to nothing outside the belief, nor outside
-floor and ceiling (R1); a clock that somebody else set is stepped back, and that is said (R10).
+floor and ceiling (R1); a clock that somebody else set is stepped back, and that is said (R10);
+a leap second is taken once, by all that is known of the time together.
 """
 
 import logging
@@ -13,10 +14,11 @@ from pints.bootstrap import rules
 from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.states import State
 from pints.sync.discipline import Discipline
+from pints.sync.leap import LeapWatch
 from pints.sync.select import Selection
 from pints.sync.slew import SlewAccount
 from pints.sync.steer import steer
-from pints.timescale import Instant, Reading, seconds, span
+from pints.timescale import Boot, Instant, Reading, iso, nanoseconds, seconds, span
 
 STEP_LIMIT = 0.5
 """A verified clock further off than this was set by somebody: it is stepped back (R10)."""
@@ -35,6 +37,7 @@ class Steering:
         self._bootstrap = bootstrap
         self._discipline = discipline
         self._slews = slews
+        self.leaps = LeapWatch()
         self._reported = False
         """Whether the kernel was told that its clock is synchronized."""
 
@@ -57,7 +60,9 @@ class Steering:
         usable = {
             source: authenticated
             for source, authenticated in answering
-            if source not in refused and bootstrap.agrees(source)
+            if source not in refused
+            and source not in self.leaps.smearing
+            and bootstrap.agrees(source)
         }
         return self._discipline.choose(now.raw, usable)
 
@@ -110,6 +115,37 @@ class Steering:
         """A slew is over; keep account of it."""
         frequency = self._slews.end(now.raw)
         return [] if frequency is None else [Steer(frequency)]
+
+    def watch_leaps(self, now: Reading) -> None:
+        """Hear what the sources say of the month's end."""
+        finding, belief = self._bootstrap.finding, self._bootstrap.belief
+        if finding is None or belief is None:
+            return
+        said = {s: sample.leap for s, sample in self._discipline.last.items()}
+        needed, true = self._bootstrap.needed, belief.at(now.boot).time
+        self.leaps.hear(said, finding.members, needed, true)
+
+    def leap_due(self) -> Boot | None:
+        """When `leap` has something to do."""
+        pending, belief = self.leaps.pending, self._bootstrap.belief
+        return Boot(belief.boot + pending.at - belief.time) if pending and belief else None
+
+    def leap(self, now: Reading) -> list[Action]:
+        """The count of seconds steps, and all that is known of it, at the instant of a leap."""
+        belief = self._bootstrap.belief
+        leap = self.leaps.take(belief.at(now.boot).time) if belief else None
+        if leap is None:
+            return []
+        self._bootstrap.shift(leap.step)
+        self._discipline.shift(nanoseconds(leap.step))
+        text = (
+            f"R10: leap second at {iso(leap.at)}: the count of seconds steps by {span(leap.step)}"
+        )
+        actions: list[Action] = [Log(logging.WARNING, text)]
+        if self._bootstrap.steady:
+            target = Instant(now.real + nanoseconds(leap.step))
+            actions.append(SetClock(target, self._slews.with_slews(now.boot, now.raw)))
+        return actions
 
     def _target(self, now: Reading) -> Instant | None:
         """Where to steer the clock to: the filters' estimate, within what is believed."""

@@ -10,8 +10,9 @@ seconds.  Three timescales exist, each a type of its own, so that mypy refuses t
            measure true time against it, so that steering never disturbs what was measured.
 """
 
-from dataclasses import dataclass
 from typing import NewType
+
+from pints.frozen import dataclass
 
 Instant = NewType("Instant", int)
 Boot = NewType("Boot", int)

@@ -5,12 +5,12 @@ receiver count one each.  What is less sure than `rules.CONFIRMS_WITHIN` counts 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from pints.bootstrap.belief import DRIFT_UNSTEERED, Belief
 from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.quorum import Finding, Testimony
 from pints.bootstrap.rules import CONFIRMS_WITHIN
+from pints.frozen import dataclass
 from pints.timescale import Boot
 
 

@@ -12,14 +12,16 @@ Pure: every method takes `now`, the three timescales read together, and returns 
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pints.actions import Action, Announce, Log, RecordBelief, SetClock
 from pints.bootstrap import rules
 from pints.bootstrap.belief import DRIFT_STEERED, DRIFT_UNSTEERED, Belief, Floors
+from pints.bootstrap.certificates import Certificates
 from pints.bootstrap.confirmation import Weighed, weigh
 from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.future_floor import FutureFloor
+from pints.bootstrap.ledger import Ledger
 from pints.bootstrap.quorum import Finding, Terms, Testimony, deliberate
 from pints.bootstrap.record import QuorumRecord
 from pints.bootstrap.restoring import RESTORE_OFFSET, foremost, restored_time
@@ -28,7 +30,7 @@ from pints.bootstrap.states import Basis, Event, State, follow
 from pints.bootstrap.witness import Identity, groups
 from pints.chain import Chain, Window
 from pints.config import BootstrapConfig
-from pints.errors import UntrustedTimeError
+from pints.frozen import dataclass
 from pints.sample import Sample
 from pints.timescale import HOUR, Boot, Instant, Reading, after, iso, nanoseconds, seconds, span
 
@@ -65,8 +67,6 @@ class Bootstrap:
         self.finding: Finding | None = None
         self.weighed = NOBODY
         """What independent evidence says of the finding."""
-        self.evidence: dict[str, Evidence] = {}
-        """By origin: all that is no witness's word."""
         self.verified_at: Boot | None = None
         self.pending: Basis | None = None
         """What `verified` will rest on once the belief is recorded."""
@@ -80,15 +80,9 @@ class Bootstrap:
         self._identities = dict(witnesses)
         self._started = now
         self._testimonies: dict[str, Testimony] = {}
-        self._chains: dict[str, Chain] = {}
+        self._certificates = Certificates(config.relaxed_dates == "never")
+        self._ledger = Ledger()
         self._quorum: frozenset[str] = frozenset()
-        self._relaxed: set[str] = set()
-        """Sources whose certificates only their dates kept from being good (R6)."""
-        self._forgiven: set[str] = set()
-        """Those that ever were so in this boot: their word was not strict."""
-        self._barred: dict[str, Refusal] = {}
-        """What may not speak at all, by source or origin."""
-        self._before_floor: set[str] = set()
         self._refusals = Refusals()
         self._future = FutureFloor(config.future_floor == "unanimous")
         self._unrecorded = False
@@ -103,6 +97,16 @@ class Bootstrap:
     def refusals(self) -> tuple[Refusal, ...]:
         """Those that stand."""
         return self._refusals.standing
+
+    @property
+    def evidence(self) -> dict[str, Evidence]:
+        """By origin: all that is no witness's word."""
+        return self._ledger.said
+
+    @property
+    def chains(self) -> dict[str, Chain]:
+        """The certificates that the sources have shown, and that were let in or veto."""
+        return self._certificates.chains
 
     @property
     def testimonies(self) -> list[Testimony]:
@@ -158,7 +162,10 @@ class Bootstrap:
             return source == self._restoring.origin
         if not self._identities:
             return True
-        return self.finding is not None and source in self.finding.agreeing
+        finding, receiver = self.finding, self._ledger.said.get(source)
+        if finding is None or receiver is None:
+            return finding is not None and source in finding.agreeing
+        return receiver.admits(finding.low, finding.high)
 
     def estimate(self, now: Boot) -> Belief:
         """What certificates are judged at: the belief; where none stands, what restores the
@@ -166,7 +173,7 @@ class Bootstrap:
         error is 0)."""
         if self.belief is not None:
             return self.belief.at(now)
-        best = foremost(self._in_bounds(), self._config.step_provisional)
+        best = self._foremost()
         if best is not None:
             present = best.at(now, DRIFT_UNSTEERED)
             return Belief(present.middle, now, present.error)
@@ -175,7 +182,7 @@ class Bootstrap:
     def checked(self, source: str) -> Instant | None:
         """The instant at which a source's chain was found strictly valid by a belief that
         was verified; None while it was not."""
-        chain = self._chains.get(source)
+        chain = self._certificates.chains.get(source)
         if self.belief is None or chain is None or self.state is not State.VERIFIED:
             return None
         strict = rules.r6_strict(source, chain, self.belief) is None
@@ -191,43 +198,13 @@ class Bootstrap:
     def present(self, source: str, chain: Chain, identity: Identity, now: Reading) -> list[Action]:
         """A key exchange gave a chain that is good but, maybe, for its dates.  Raises
         UntrustedTimeError if its keys may not be used; `reconsider` what stands then."""
-        at = self.estimate(now.boot)
+        at, believed = self.estimate(now.boot), self.belief is not None
         witness = source in self._identities
-        floor = self.floors.build_epoch if self._future.allowed else self.floors.hard
-        if refusal := rules.r4_expired(source, chain, floor):
-            if witness:
-                self._before_floor.add(source)
-            raise _untrusted(
-                refusal,
-                "its operator must renew it; or, if it is the floor that is wrong: "
-                "pints restore --forget",
-            )
-        vetoed = self.belief is not None and witness
-        if vetoed and (refusal := rules.r4_future(source, chain, at.low, at.high)):
-            self._chains[source] = chain  # it vetoes until its server shows another
-            raise _untrusted(refusal, "a witness from the future disputes what is believed")
-        strict = self._config.relaxed_dates == "never"
-        if refusal := rules.r5_dates(source, chain, self.belief, at, strict):
-            hint = (
-                "its operator must renew it"
-                if self.belief is not None
-                else 'set relaxed_dates = "until-verified", or wait for its dates'
-            )
-            raise _untrusted(refusal, hint)
-        actions: list[Action] = []
-        if chain.good(at.low, at.high):
-            self._relaxed.discard(source)
-        else:
-            self._relaxed.add(source)
-            self._forgiven.add(source)
-            dates = rules.spell(chain.windows)
-            text = f"{source}: certificate good {dates}: judged again when the time is known"
-            actions.append(Log(logging.INFO, text))
-        self._chains[source] = chain
-        self._before_floor.discard(source)
+        floor = self.lenient_floors.hard
+        actions = self._certificates.admit(source, chain, at, believed, witness, floor)
         if witness:
             self._identities[source] = identity
-        return actions
+        return [*actions]
 
     def reconsider(self, now: Reading) -> list[Action]:
         """Deliberate again without a new testimony: a chain may have come that vetoes."""
@@ -240,7 +217,7 @@ class Bootstrap:
         `own` is the reference id by which its server would name this machine."""
         if not sample.authenticated or sample.source not in self._identities:
             return self._hear_anybody(sample, now)
-        chain = self._chains.get(sample.source)
+        chain = self._certificates.chains.get(sample.source)
         windows = (window,) if window else chain.windows if chain else ()
         self._testimonies[sample.source] = Testimony(
             sample.source, sample.boot, sample.time, sample.distance, windows,
@@ -257,18 +234,12 @@ class Bootstrap:
 
     def offer(self, said: Evidence | Refusal, now: Reading) -> list[Action]:
         """Anything but a witness spoke: a clock, a receiver, an anchor, the operator."""
-        if isinstance(said, Refusal):
-            self.evidence.pop(said.source, None)
-            self._barred[said.source] = said
-        else:
-            self._barred.pop(said.origin, None)
-            self.evidence[said.origin] = said
+        self._ledger.take(said)
         return self._settle(now) + self._restore(now)
 
     def withdraw(self, origin: str, now: Reading) -> list[Action]:
         """A clock or receiver is gone."""
-        self._barred.pop(origin, None)
-        return self._settle(now) if self.evidence.pop(origin, None) else []
+        return self._settle(now) if self._ledger.drop(origin) else []
 
     def recorded(self, ok: bool, now: Reading) -> list[Action]:
         """The shell wrote the belief to /run, or could not (R9)."""
@@ -291,8 +262,8 @@ class Bootstrap:
         if self.state is not State.VERIFIED or self.belief is None or self.finding is None:
             return None
         members = {
-            s: self._chains[s].leaf_not_before
-            for s in sorted(self.finding.members) if s in self._chains
+            s: self._certificates.chains[s].leaf_not_before
+            for s in sorted(self.finding.members) if s in self._certificates.chains
         }  # fmt: skip
         return QuorumRecord(boot_id, members, self.belief.at(now).low)
 
@@ -323,11 +294,12 @@ class Bootstrap:
         """Let the witnesses deliberate, and follow the state table."""
         witness_of = groups(self._identities)
         testimonies = self._testimonies
-        chains = {s: chain for s, chain in self._chains.items() if s in self._identities}
+        chains = self._certificates.of(self._identities)
         terms = self._terms(self.floors, self.belief)
         finding = deliberate(testimonies.values(), witness_of, chains, terms, now.boot)
         self.finding = finding
-        self.weighed = weigh(finding, testimonies, witness_of, self._in_bounds(), now.boot)
+        evidence = self._ledger.within(self.floors)
+        self.weighed = weigh(finding, testimonies, witness_of, evidence, now.boot)
         reached = len(finding.members) >= self.needed
         if reached and (contradiction := self._contradiction(finding)) is not None:
             return self._contradicted(contradiction, finding)
@@ -344,7 +316,7 @@ class Bootstrap:
             self.state = follow(self.state, Event.QUORUM_LOST)
             return self._announce(f"holdover: {have} left, clock kept on its own")
         said = finding.members and not finding.vetoed
-        vouched = [e for e in self.evidence.values() if e.strength is Strength.BELIEF]
+        vouched = [e for e in self._ledger.said.values() if e.strength is Strength.BELIEF]
         if said or vouched:
             event = Event.BELIEVED
         else:
@@ -364,14 +336,10 @@ class Bootstrap:
         self.belief = Belief(finding.middle, now.boot, finding.half_width)
         self._restoring = None
         actions: list[Action] = []
-        for source, chain in sorted(self._chains.items()):
-            if refusal := rules.r6_strict(source, chain, self.belief):
-                actions += self._destroy(refusal)
-        if relaxed := sorted(self._relaxed & self._chains.keys()):
-            names = ", ".join(relaxed)
-            text = f"R6: judged again at {iso(self.belief.time)} and good: {names}"
-            actions.append(Log(logging.INFO, text))
-        self._relaxed.clear()
+        refused, logs = self._certificates.judge_again(self.belief)
+        for refusal in refused:
+            actions += self._destroy(refusal)
+        actions += logs
         if self.state is State.DISPUTED or len(finding.members & self._quorum) < self.needed:
             # The hour of R6 is for one quorum, undisputed: another's begins now.
             self._quorum = finding.members
@@ -410,10 +378,8 @@ class Bootstrap:
         """Whether the same quorum, strict, still agrees an hour later or in a later boot."""
         earlier = self._earlier_quorum
         if earlier is not None and finding.low >= earlier.time:
-            again = {
-                s for s in finding.members - self._forgiven
-                if s in self._chains and earlier.confirmed_by(s, self._chains[s].leaf_not_before)
-            }  # fmt: skip
+            strict = self._certificates.of(finding.members - self._certificates.forgiven)
+            again = {s for s, c in strict.items() if earlier.confirmed_by(s, c.leaf_not_before)}
             if len(again) >= self.needed and not self._of_single_issuer(again):
                 return True
         if self.verified_at is None:
@@ -451,13 +417,13 @@ class Bootstrap:
             r.source for r in finding.refusals
             if r.rule == "R1" and self._testimonies[r.source].time < self.floors.hard
         ]  # fmt: skip
-        below = {witness_of[source] for source in (*low, *self._before_floor)}
+        below = {witness_of[source] for source in (*low, *self._certificates.before_floor)}
         actions: list[Action] = [*self._future.report(below, self.needed, self.floors)]
         if not self._future.allowed:
             return actions
         terms = self._terms(self.lenient_floors, None)
         said = deliberate(self._testimonies.values(), witness_of, {}, terms, now.boot)
-        weighed = weigh(said, self._testimonies, witness_of, self.evidence.values(), now.boot)
+        weighed = weigh(said, self._testimonies, witness_of, self._ledger.said.values(), now.boot)
         confirmed = bool(weighed.confirming) and not weighed.contradicting
         voices = len({witness_of[s] for s in self._testimonies})
         lowered = self._future.lowered(said, voices, self.needed, confirmed, self.floors, now.boot)
@@ -470,8 +436,7 @@ class Bootstrap:
     def _restore(self, now: Reading) -> list[Action]:
         """Let the clock follow what there is, as long as no quorum has decided."""
         undecided = self.belief is None and self.state is not State.DISPUTED
-        best = foremost(self._in_bounds(), self._config.step_provisional) if undecided else None
-        self._restoring = best
+        best = self._restoring = self._foremost() if undecided else None
         if best is None:
             return []
         best = best.at(now.boot, DRIFT_UNSTEERED)
@@ -484,6 +449,9 @@ class Bootstrap:
         if time >= self.floors.soft:
             self.state = follow(self.state, Event.FLOORED)
         return actions if self.state is before else actions + self._announce(self.state.value)
+
+    def _foremost(self) -> Evidence | None:
+        return foremost(self._ledger.within(self.floors), self._config.step_provisional)
 
     def _hear_anybody(self, sample: Sample, now: Reading) -> list[Action]:
         """An unauthenticated answer counts only where no witness is configured and the
@@ -500,28 +468,14 @@ class Bootstrap:
             return self.offer(refusal, now)
         return self.offer(Evidence(sample.source, Strength.BELIEF, sample.boot, low, high), now)
 
-    def _in_bounds(self) -> list[Evidence]:
-        """Evidence that R1 lets in."""
-        return [
-            one for one in self.evidence.values()
-            if one.low is None or one.high is None
-            or rules.r1_bounds(one.origin, one.low, one.high, self.floors) is None
-        ]  # fmt: skip
-
     def _destroy(self, refusal: Refusal) -> list[Action]:
-        self._chains.pop(refusal.source, None)
         self._testimonies.pop(refusal.source, None)
         self.dropped.append((refusal.source, str(refusal)))
         return [Log(logging.WARNING, str(refusal), refusal.rule)]
 
     def _report(self, refusals: Iterable[Refusal]) -> list[Log]:
         """Say each refusal once, until it ends (R13)."""
-        local = [
-            refusal for one in self.evidence.values()
-            if one.low is not None and one.high is not None
-            and (refusal := rules.r1_bounds(one.origin, one.low, one.high, self.floors))
-        ]  # fmt: skip
-        return self._refusals.report((*refusals, *self._barred.values(), *local))
+        return self._refusals.report((*refusals, *self._ledger.refusals(self.floors)))
 
     def _announce(self, text: str) -> list[Action]:
         level = logging.ERROR if self.state is State.DISPUTED else logging.INFO
@@ -545,7 +499,3 @@ class Bootstrap:
             f"verified ({self.basis.value}{notes}): {iso(self.belief.time)} "
             f"+- {span(self.belief.error)}, {members} of {self.witnesses} witnesses agree{by}"
         )
-
-
-def _untrusted(refusal: Refusal, hint: str) -> UntrustedTimeError:
-    return UntrustedTimeError(refusal.rule, refusal.text, hint)

@@ -5,9 +5,10 @@ its strength says.  Witnesses' words (`quorum.Testimony`) carry certificates bes
 the only ones that can verify.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
+from pints.frozen import dataclass
 from pints.timescale import Boot, Instant, iso, nanoseconds, seconds, span
 
 

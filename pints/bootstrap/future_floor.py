@@ -8,11 +8,12 @@ epoch is never lowered: whoever owns every key comes no further back than that.
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pints.actions import Log
 from pints.bootstrap.belief import Floors
 from pints.bootstrap.quorum import Finding
+from pints.frozen import dataclass
 from pints.timescale import Boot, after, iso
 
 UNANIMOUS_FOR = 600.0

@@ -5,12 +5,13 @@ The rules themselves are in `rules`; here is the order in which they speak.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pints.bootstrap import rules
 from pints.bootstrap.belief import Belief, Floors
 from pints.bootstrap.rules import Refusal
 from pints.chain import Chain, Window
+from pints.frozen import dataclass
 from pints.timescale import Boot, Instant, nanoseconds, seconds, span
 
 DISAGREEMENT = 5e-3

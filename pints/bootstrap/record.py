@@ -6,9 +6,9 @@ that is not older than the one it showed then, for no server goes back to an exp
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pints.errors import StateError
+from pints.frozen import dataclass
 from pints.timescale import Instant
 
 QUORUM_FILE = "quorum.json"

@@ -12,13 +12,14 @@ Pure: true time, where it is known, is an argument and means the instant of the 
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from pints.bootstrap.belief import Floors
 from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.rules import Refusal
 from pints.drivers import RtcReading
 from pints.errors import StateError
+from pints.frozen import dataclass
 from pints.timescale import DAY, HOUR, YEAR, Instant, iso, nanoseconds, seconds, span
 
 UNMEASURED = 100e-6

@@ -8,11 +8,11 @@ itself and `Refusals`, which says each one once and counts them.
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pints.actions import Log
 from pints.bootstrap.belief import Belief, Floors
 from pints.chain import Chain, Window
+from pints.frozen import dataclass
 from pints.timescale import DAY, HOUR, Instant, iso, nanoseconds, seconds, span
 
 
@@ -195,22 +195,15 @@ def r4_expired(source: str, chain: Chain, floor: Instant) -> Refusal | None:
 # --- R5: only dates are ever judged later -----------------------------------------------------
 
 
-def r5_dates(
-    source: str, chain: Chain, believed: Belief | None, estimate: Belief, strict: bool
-) -> Refusal | None:
-    """A chain whose dates do not fit: refused where a belief stands (R6) or where the
+def r5_dates(source: str, chain: Chain, at: Belief, believed: bool, strict: bool) -> Refusal | None:
+    """A chain whose dates do not fit is refused where a belief stands (R6), or where the
     administrator wants no relaxed exchange (`strict`); else it is judged again later."""
-    if chain.good(estimate.low, estimate.high):
+    if chain.good(at.low, at.high) or not (believed or strict):
         return None
-    if believed is not None:
-        text = f"certificate is good {spell(chain.windows)}, not now, {iso(estimate.time)}"
-        return Refusal("R6", source, text)
-    if strict:
-        when = iso(estimate.time)
-        return Refusal(
-            "R5", source, f"certificate is good {spell(chain.windows)}, not at restored {when}"
-        )
-    return None
+    dates = f"certificate is good {spell(chain.windows)}"
+    if believed:
+        return Refusal("R6", source, f"{dates}, not now, {iso(at.time)}")
+    return Refusal("R5", source, f"{dates}, not at the restored {iso(at.time)}")
 
 
 # --- R6: judged again; disputed; saved only when anchored -------------------------------------

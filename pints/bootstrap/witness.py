@@ -5,10 +5,10 @@ witness: who owns one of them owns the other.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pints.address import Address
 from pints.config import Config, SourceConfig
+from pints.frozen import dataclass
 
 SECOND_LEVEL = frozenset("ac co com edu gob gov go gv mil ne net nom or org sch".split())
 """Labels under a country code that sell names to strangers.  A short list in place of the

@@ -26,6 +26,7 @@ COMMANDS = {
     "serverstats": "reports",
     "wait": "control",
     "save": "control",
+    "settime": "settime",
     "check-config": "check_config",
     "demo": "demo",
     "ke-server": "ke_server",

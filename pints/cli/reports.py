@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from pints.cli.client import NoDaemonError, add_options, ask, positive_seconds, socket_path
+from pints.cli.explain import explain_text
 from pints.cli.table import ago, failure_lines, table
 from pints.cli.trust import bootstrap_text, status_text
 from pints.timescale import span
@@ -32,6 +33,10 @@ def add(subparsers: Any) -> None:
             "--watch", nargs="?", type=positive_seconds, const=2.0, metavar="SECONDS",
             help="again and again (every 2 s)",
         )  # fmt: skip
+        if name == "bootstrap":
+            parser.add_argument(
+                "--explain", action="store_true", help="the same in plain words, step by step"
+            )
         add_options(parser)
         parser.set_defaults(run=partial(run, name))
 
@@ -40,12 +45,13 @@ def run(command: str, args: argparse.Namespace) -> int:
     """Show one document, or the newest one until somebody interrupts."""
     path = socket_path(args)
     document = ask(path, {"command": command})
+    text = explain_text if getattr(args, "explain", False) else COMMANDS[command][1]
     if args.watch is None:
-        print(_shown(command, document, args.json, indent=2))
+        print(_shown(text, document, args.json, indent=2))
         return status_of(command, document)
     clear = CLEAR if sys.stdout.isatty() and not args.json else ""
     while True:
-        print(clear + _shown(command, document, args.json, indent=None), flush=True)
+        print(clear + _shown(text, document, args.json, indent=None), flush=True)
         time.sleep(args.watch)
         try:
             document = ask(path, {"command": command})
@@ -58,12 +64,14 @@ def status_of(command: str, document: Document) -> int:
     return int(command == "status" and document["state"] != "verified")
 
 
-def _shown(command: str, document: Document, as_json: bool, indent: int | None) -> str:
+def _shown(
+    text: Callable[[Document], str], document: Document, as_json: bool, indent: int | None
+) -> str:
     if as_json:
         return json.dumps(document, indent=indent)
     if "error" in document:
         return f"{document['error']}\n  {document['hint']}"
-    return COMMANDS[command][1](document)
+    return text(document)
 
 
 # --- one function for each command -----------------------------------------------------------

@@ -6,15 +6,18 @@ WIDTH = 80
 GAP = "  "
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:
-    """Lines of a table: heads, a rule, rows; the first `left` columns are flush left, the
-    others, which are figures, flush right."""
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], left: int, right: int | None = None
+) -> list[str]:
+    """Lines of a table: heads, a rule, rows.  Columns from `left` up to `right` (None: the
+    last) are figures and flush right, the others flush left."""
     lines = [list(heads), *map(list, rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(heads))]
+    figures = range(left, len(heads) if right is None else right)
 
     def line(cells: Sequence[str]) -> str:
         aligned = (
-            f"{cell:<{width}}" if n < left else f"{cell:>{width}}"
+            f"{cell:>{width}}" if n in figures else f"{cell:<{width}}"
             for n, (cell, width) in enumerate(zip(cells, widths, strict=True))
         )
         return GAP.join(aligned).rstrip()
@@ -38,11 +41,14 @@ def failure_lines(failures: Mapping[str, Mapping[str, str]]) -> list[str]:
     """What is wrong with each source, and below it what to do about it."""
     lines = []
     for source, failure in failures.items():
-        reason, hint = failure["reason"], failure["hint"]
-        # The worker's lines begin with the host, ours with the source.
-        host = source.rpartition(":")[0].strip("[]") or source
-        bare = reason.removeprefix(f"{source}: ").removeprefix(f"{host}: ")
-        lines.append(f"{source}: {bare}")
-        if hint:
-            lines.append(f"  {hint}")
+        lines.append(f"{source}: {bare(source, failure['reason'])}")
+        if failure["hint"]:
+            lines.append(f"  {failure['hint']}")
     return lines
+
+
+def bare(source: str, reason: str) -> str:
+    """A reason without the name that its reader knows already: the worker's lines begin with
+    the host, ours with the source."""
+    host = source.rpartition(":")[0].strip("[]") or source
+    return reason.removeprefix(f"{source}: ").removeprefix(f"{host}: ")

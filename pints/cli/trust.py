@@ -6,9 +6,10 @@ that means, then everything that weakens it, then the next step while it is not 
 """
 
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
-from pints.cli.table import WIDTH, failure_lines, table
+from pints.cli.table import WIDTH, ago, bare, failure_lines, table
 from pints.timescale import span
 
 Document = dict[str, Any]
@@ -96,48 +97,120 @@ def _next_step(document: Document) -> str:
 
 
 def bootstrap_text(document: Document) -> str:
-    """Floors, belief, evidence, refusals, failures."""
+    """State, belief, then every piece of evidence with what came of it, and why."""
     basis = f" ({document['basis']})" if document["basis"] else ""
     belief = "none"
     if document["belief"]:
         belief = f"{document['belief']} +- {span(document['belief_error'])}"
     rows = [
-        ("State", f"{document['state']}{basis}"),
+        ("State", f"{document['state']}{basis}{weaknesses(document)}"),
         ("Belief", belief),
         ("Witnesses", f"{document['witnesses']}, of which {document['needed']} must agree; "
-                      f"{len(document['members'])} do"),
+                      f"{document['agreeing']} do"),
         ("Hard floor", f"{document['hard_floor']}  nothing earlier is ever believed (R1)"),
         ("Soft floor", f"{document['soft_floor']}  the latest time that was saved"),
         ("Ceiling", f"{document['ceiling']}  nothing later is ever believed (R1)"),
     ]  # fmt: skip
     lines = [f"{label:<10} : {text}" for label, text in rows]
-    lines += ["", *_evidence(document)]
-    if document["refusals"]:
-        lines += ["", "Refused:", *(f"  {line}" for line in document["refusals"])]
-    if document["failures"]:
-        lines += ["", "Failing:"]
-        lines += [f"  {line}" for line in failure_lines(document["failures"])]
-    return "\n".join(lines)
+    lines += ["", *_evidence(document["evidence"])]
+    lines += _section("May speak for", _windows(document["evidence"]))
+    lines += _section("Why", _reasons(document["evidence"]))
+    lines += _section("Not witnesses (plain, named by the network, or unused)", document["others"])
+    if document["leap_second"]:
+        lines += ["", f"A leap second is due at {document['leap_second']}."]
+    lines += _section("Wrong with this machine", document["errors"])
+    return "\n".join([*lines, "", "In plain words: pints bootstrap --explain"])
 
 
-def _evidence(document: Document) -> list[str]:
-    if not document["testimonies"]:
-        return ["No evidence: no witness has answered."]
-    rows = [
+def weaknesses(document: Document) -> str:
+    """What makes `verified` worth less than it could be, to follow the state."""
+    named = "single_witness", "single_issuer", "weakened_quorum"
+    return "".join(f", {name.replace('_', ' ')}" for name in named if document[name])
+
+
+def _evidence(rows: list[Document]) -> list[str]:
+    heads = "K", "Who", "Says", "+-", "Age", "What came of it"
+    cells = [
         [
-            ("s" if row["by"] == "saved session" else "c")
-            + ("*" if row["source"] in document["members"] else "?"),
-            row["source"],
-            row["time"],
-            span(row["error"]),
-            # The days will do; the document has the seconds.
-            ", ".join(f"{start[:10]}..{end[:10]}" for start, end in row["windows"]) or "never",
+            LETTERS[row["strength"]] if row["kind"] != "saved session" else "s",
+            _shortened(row["origin"]),
+            row["time"] or _bound(row),
+            "-" if row["error"] is None else span(row["error"]),
+            ago(row["age"]),
+            row["verdict"] + (f" ({row['rule']})" if row["rule"] else ""),
         ]
-        for row in document["testimonies"]
+        for row in rows
     ]
-    heads = "MS", "Witness", "Says", "+-", "May speak for"
-    legend = "M: c by certificate, s by saved session.  S: * agrees, ? does not"
-    return [*table(heads, rows, left=3), legend]
+    return [*table(heads, cells, left=3, right=5), *LEGEND]
+
+
+LETTERS = {
+    "bounds the time": "-",
+    "orders the logs, proves nothing": "-",
+    "vetoes an earlier time": "v",
+    "counts for the quorum": "c",
+    "confirms or disputes the quorum": "i",
+    "makes a belief, verifies nothing": "b",
+    "restores the clock, proves nothing": "l",
+}
+"""Of a strength, as the document has it."""
+LEGEND = (
+    "K: c counts by its certificate, s by a saved session, v only vetoes an earlier time,",
+    "   i independent: confirms or disputes, b makes a belief, l restores the clock, - bounds",
+)
+LONGEST = 28
+"""Characters of a name in the table; lines below it have them in full."""
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}~"
+
+
+def _bound(row: Document) -> str:
+    if row["not_before"]:
+        return f">= {row['not_before']}"
+    return f"<= {row['not_after']}" if row["not_after"] else "-"
+
+
+def _windows(rows: list[Document]) -> list[str]:
+    return [
+        f"{row['origin']}: " + ("never" if not row["windows"] else "")
+        + ", ".join(f"{start} to {end}" for start, end in row["windows"])
+        for row in rows if row["windows"] or row["kind"] in ("certificate", "saved session")
+    ]  # fmt: skip
+
+
+def _reasons(rows: list[Document]) -> list[str]:
+    """The details and, below each, what to do about it."""
+    lines = []
+    for row in rows:
+        if row["detail"]:
+            rule = f"{row['rule']}: " if row["rule"] else ""
+            lines.append(f"{row['origin']}: {rule}{reason(row)}")
+            if row["hint"]:
+                lines.append(f"  {row['hint']}")
+    return lines
+
+
+def reason(row: Document) -> str:
+    """The detail of a row of evidence, without its name."""
+    return bare(row["origin"].removeprefix("anchor "), row["detail"])
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    """Its lines below its title, indented; nothing where there are none."""
+    wrapped = [
+        part
+        for line in lines
+        for part in textwrap.wrap(
+            line, WIDE, initial_indent="  ", subsequent_indent="    ", drop_whitespace=True
+        )
+    ]
+    return ["", f"{title}:", *wrapped] if wrapped else []
+
+
+WIDE = 100
+"""Columns of `pints bootstrap`, whose table needs them."""
 
 
 def _wrapped(text: str) -> list[str]:

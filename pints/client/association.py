@@ -10,7 +10,7 @@ Puts together when it is asked for the time (`schedule`) and for keys (`retry`),
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pints.address import Address
 from pints.client import packets
@@ -20,6 +20,7 @@ from pints.client.schedule import Schedule
 from pints.client.session import Session
 from pints.config import SourceConfig
 from pints.errors import PeerError, WireError
+from pints.frozen import dataclass
 from pints.sample import Sample
 from pints.timescale import Boot, Instant, Reading, seconds
 from pints.wire import ntp

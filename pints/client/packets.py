@@ -7,11 +7,11 @@ Guarantees:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pints.address import Address
 from pints.client.session import Session
 from pints.errors import PeerError
+from pints.frozen import dataclass
 from pints.sample import Sample
 from pints.timescale import NS, Boot, Instant, Raw, Reading, seconds
 from pints.wire import ntp, nts

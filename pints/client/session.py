@@ -8,11 +8,12 @@ the certificate behind it, and only on the board that saved it.
 import json
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pints.address import Address
 from pints.chain import Chain, Window
 from pints.errors import StateError
+from pints.frozen import dataclass
 from pints.timescale import DAY, Instant, nanoseconds
 from pints.wire.aead import ALGORITHMS, Aead, Algorithm
 from pints.wire.nts import MAX_COOKIES, Keys

@@ -11,7 +11,6 @@ fresh every time, and never leave the run that made them.
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pints.frozen import dataclass
 from pints.timescale import NS, Instant
 
 Y2000 = Instant(946_684_800 * NS)

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from pints.config import Config, ServerConfig, SourceConfig, StateConfig
 from pints.demo.authority import Authority
 from pints.demo.world import Child, SharedTime, free_port
 from pints.errors import PintsError
+from pints.frozen import dataclass
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, HOUR, NS, Instant, iso, nanoseconds, seconds, span
 

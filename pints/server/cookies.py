@@ -18,9 +18,9 @@ outlives a change of the library.  Randomness is an argument: `entropy(n)` gives
 
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pints.errors import StateError, WireError
+from pints.frozen import dataclass
 from pints.timescale import NS, Instant
 from pints.wire.aead import ALGORITHMS, SIV, TAG_LENGTH, Aead
 from pints.wire.nts import Keys

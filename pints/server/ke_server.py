@@ -16,10 +16,10 @@ import select
 import signal
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from pints.errors import DeviceError, PintsError, StateError
+from pints.frozen import dataclass
 from pints.server.access import AllowList, pack
 from pints.server.cookies import RING, KeyRing
 from pints.server.ke_credentials import Credentials

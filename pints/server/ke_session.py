@@ -12,12 +12,12 @@ import select
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 
 from OpenSSL import SSL
 
 from pints.errors import WireError
+from pints.frozen import dataclass
 from pints.server.cookies import Entropy, KeyRing
 from pints.server.ke_credentials import NoAlpnError
 from pints.timescale import Boot, after

@@ -16,10 +16,10 @@ import errno
 import os
 import socket
 import struct
-from dataclasses import dataclass
 
 from pints.address import Address
 from pints.errors import DeviceError
+from pints.frozen import dataclass
 from pints.shell.clock import Clock
 from pints.timescale import Reading
 

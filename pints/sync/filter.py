@@ -9,8 +9,8 @@ that, so that no sample ever counts as exact.
 """
 
 from collections import deque
-from dataclasses import dataclass
 
+from pints.frozen import dataclass
 from pints.sample import Sample
 from pints.timescale import NS, Raw, seconds
 

@@ -6,8 +6,8 @@ set back by a second (or, never yet, forward).
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
+from pints.frozen import dataclass
 from pints.timescale import DAY, Instant, civil, nanoseconds, seconds
 
 LEAP_INSERT, LEAP_DELETE = 1, 2

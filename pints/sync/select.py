@@ -5,8 +5,8 @@ among the truechimers; a plain one is then just watched.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from pints.frozen import dataclass
 from pints.intervals import agreement
 
 SELECTED, COMBINED, LEFT_OUT, FALSETICKER, UNUSABLE = "*", "+", "-", "x", "?"

@@ -4,8 +4,7 @@ Guarantees: the slew takes away what is known to be wrong and no more; the clock
 backwards, and never faster or slower than MAX_SLEW from true rate.
 """
 
-from dataclasses import dataclass
-
+from pints.frozen import dataclass
 from pints.timescale import Raw, nanoseconds
 
 MAX_SLEW = 1e-3

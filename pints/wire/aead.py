@@ -10,12 +10,12 @@ import finds the library sound.
 
 from _operator import _compare_digest as compare_digest  # hmac's own, without hmac's 3 MB
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV, AESSIV
 
 from pints.errors import WireError
+from pints.frozen import dataclass
 
 AES_SIV_CMAC_256 = 15
 """IANA's number, as for the next."""

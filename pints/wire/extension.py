@@ -2,9 +2,9 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pints.errors import WireError
+from pints.frozen import dataclass
 
 MIN_LENGTH = 16
 """Of a whole field (RFC 7822 section 3)."""

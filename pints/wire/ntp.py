@@ -7,9 +7,9 @@ years; `unfold` returns the instant nearest to one that is already known, so the
 
 import math
 import struct
-from dataclasses import dataclass
 
 from pints.errors import WireError
+from pints.frozen import dataclass
 from pints.timescale import NS, Instant
 
 VERSION = 4

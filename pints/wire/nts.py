@@ -7,9 +7,9 @@ authenticator; what follows the authenticator is never looked at.
 import struct
 from _operator import _compare_digest as compare_digest  # hmac's own, without hmac's 3 MB
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from pints.errors import WireError
+from pints.frozen import dataclass
 from pints.wire import extension
 from pints.wire.aead import TAG_LENGTH, Aead
 from pints.wire.ntp import HEADER_LENGTH, Packet

@@ -13,7 +13,6 @@ import base64
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from cryptography.exceptions import InvalidSignature
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA512, Hash
 
 from pints.errors import WireError
+from pints.frozen import dataclass
 from pints.timescale import NS, Instant
 
 PORT = 2002

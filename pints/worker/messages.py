@@ -6,12 +6,13 @@ here, so the channel is a socket pair that nobody else can open, and nothing is 
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any, NewType, get_args, get_origin
 
 from pints.address import Address
 from pints.chain import Chain
 from pints.errors import WireError
+from pints.frozen import dataclass
 from pints.timescale import Instant
 
 MAX_LINE = 1 << 20

@@ -14,10 +14,10 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from pints.address import Address
 from pints.errors import PeerError, WireError
+from pints.frozen import dataclass
 from pints.timescale import Instant, nanoseconds
 from pints.wire.roughtime import (
     MAX_PACKET_LENGTH,

@@ -21,7 +21,6 @@ certificate, as in GnuTLS and so in chrony.  An anchor's dates count like all ot
 import ipaddress
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -40,6 +39,7 @@ from service_identity.cryptography import (
 
 from pints.chain import Chain, Window
 from pints.errors import ChainError
+from pints.frozen import dataclass
 from pints.timescale import NS, Instant, iso
 from pints.worker.anchors import Anchors, names
 

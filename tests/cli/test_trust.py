@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from pints.bootstrap.account import VETOES
+from pints.bootstrap.evidence import Strength
+from pints.bootstrap.rules import RULES
 from pints.bootstrap.states import State
 from pints.cli.table import WIDTH
-from pints.cli.trust import MEANINGS, bootstrap_text, status_text
+from pints.cli.trust import LETTERS, MEANINGS, WIDE, bootstrap_text, status_text
 
 REFUSED = {
     "reason": "127.0.0.9: connecting to 127.0.0.9:4460: Connection refused",
@@ -91,42 +94,67 @@ def test_every_state_has_a_meaning_that_fits(state: str) -> None:
     assert all(len(line) <= WIDTH for line in lines[1:])
 
 
+def row(origin: str, kind: str, strength: str, verdict: str, **more: Any) -> dict[str, Any]:
+    """A row of evidence."""
+    return {
+        "origin": origin, "kind": kind, "strength": strength, "verdict": verdict, "time": None,
+        "error": None, "not_before": None, "not_after": None, "windows": [], "age": None,
+        "rule": "", "detail": "", "hint": "",
+    } | more  # fmt: skip
+
+
+COUNTS = "counts for the quorum"
+BOUNDS = "bounds the time"
+FLOORS = [
+    row("build epoch", "build epoch", BOUNDS, "bounds", not_before="2025-10-19T03:44:35Z"),
+    row("saved time", "saved time", BOUNDS, "nothing saved"),
+    row("seen time", "seen time", "orders the logs, proves nothing", "nothing saved"),
+    row("ceiling", "ceiling", BOUNDS, "bounds", not_after="2045-10-19T00:08:35Z"),
+]
+AGREEING = row(
+    "a.test", "certificate", COUNTS, "agrees", time="2026-11-23T03:44:39Z", error=8.4e-06,
+    age=12.0, windows=[["2026-11-22T03:44:34Z", "2027-02-21T03:44:34Z"]],
+)  # fmt: skip
+LIAR = row(
+    "b.test", "saved session", COUNTS, "refused", time="2026-11-23T03:44:40Z", error=0.3, age=4e3,
+    rule="R3", detail="its saved session is good never, not at the agreed 2026-11-23T03:44:39Z",
+)  # fmt: skip
+SILENT = row(
+    "c.test", "witness", COUNTS, "waiting", detail="c.test: no such name",
+    hint="check the spelling of the server's name",
+)  # fmt: skip
 BOOTSTRAP: dict[str, Any] = {
     "state": "verified",
     "basis": "windows",
+    "single_witness": False,
+    "single_issuer": False,
+    "weakened_quorum": False,
+    "step_provisional": False,
+    "time": "2026-11-23T03:44:39Z",
+    "woke": "2025-10-19T03:44:35Z",
+    "running_for": 40.0,
     "belief": "2026-11-23T03:44:39Z",
     "belief_error": 7.8e-06,
+    "build_epoch": "2025-10-19T03:44:35Z",
     "hard_floor": "2025-10-19T03:44:35Z",
     "soft_floor": "2025-10-20T03:44:35Z",
     "ceiling": "2045-10-19T00:08:35Z",
+    "leap_second": None,
+    "errors": [],
     "witnesses": 3,
     "needed": 2,
+    "agreeing": 2,
     "members": ["a.test"],
+    "confirming": [],
+    "contradicting": [],
+    "evidence": [*FLOORS, AGREEING, LIAR, SILENT],
+    "others": [],
     "refusals": ["R3: b.test: its saved session is good never"],
-    "testimonies": [
-        {
-            "source": "a.test",
-            "time": "2026-11-23T03:44:39Z",
-            "error": 8.4e-06,
-            "age": 0.009,
-            "by": "certificate",
-            "windows": [["2026-11-22T03:44:34Z", "2027-02-21T03:44:34Z"]],
-        },
-        {
-            "source": "b.test",
-            "time": "2026-11-23T03:44:40Z",
-            "error": 2.0,
-            "age": 1.5,
-            "by": "saved session",
-            "windows": [],
-        },
-    ],
-    "failures": {
-        "c.test": {
-            "reason": "c.test: no such name",
-            "hint": "check the spelling of the server's name",
-        }
-    },
+    "refused": {"R3": 1},
+    "rules": {name: rule.text for name, rule in RULES.items()},
+    "story": [{"after": 0.12, "text": "verified (windows): 2 of 3 witnesses agree"}],
+    "testimonies": [],
+    "failures": {},
 }
 
 
@@ -134,27 +162,69 @@ def test_bootstrap() -> None:
     assert bootstrap_text(BOOTSTRAP).splitlines() == [
         "State      : verified (windows)",
         "Belief     : 2026-11-23T03:44:39Z +- 7.8 us",
-        "Witnesses  : 3, of which 2 must agree; 1 do",
+        "Witnesses  : 3, of which 2 must agree; 2 do",
         "Hard floor : 2025-10-19T03:44:35Z  nothing earlier is ever believed (R1)",
         "Soft floor : 2025-10-20T03:44:35Z  the latest time that was saved",
         "Ceiling    : 2045-10-19T00:08:35Z  nothing later is ever believed (R1)",
         "",
-        "MS  Witness  Says                      +-           May speak for",
-        "=================================================================",
-        "c*  a.test   2026-11-23T03:44:39Z  8.4 us  2026-11-22..2027-02-21",
-        "s?  b.test   2026-11-23T03:44:40Z     2 s                   never",
-        "M: c by certificate, s by saved session.  S: * agrees, ? does not",
+        "K  Who          Says                         +-  Age  What came of it",
+        "=====================================================================",
+        "-  build epoch  >= 2025-10-19T03:44:35Z       -    -  bounds",
+        "-  saved time   -                             -    -  nothing saved",
+        "-  seen time    -                             -    -  nothing saved",
+        "-  ceiling      <= 2045-10-19T00:08:35Z       -    -  bounds",
+        "c  a.test       2026-11-23T03:44:39Z     8.4 us   12  agrees",
+        "s  b.test       2026-11-23T03:44:40Z     300 ms  67m  refused (R3)",
+        "c  c.test       -                             -    -  waiting",
+        "K: c counts by its certificate, s by a saved session, v only vetoes an earlier time,",
+        "   i independent: confirms or disputes, b makes a belief, l restores the clock, - bounds",
         "",
-        "Refused:",
-        "  R3: b.test: its saved session is good never",
+        "May speak for:",
+        "  a.test: 2026-11-22T03:44:34Z to 2027-02-21T03:44:34Z",
+        "  b.test: never",
         "",
-        "Failing:",
+        "Why:",
+        "  b.test: R3: its saved session is good never, not at the agreed 2026-11-23T03:44:39Z",
         "  c.test: no such name",
         "    check the spelling of the server's name",
+        "",
+        "In plain words: pints bootstrap --explain",
     ]
 
 
-def test_bootstrap_without_evidence() -> None:
-    text = bootstrap_text(BOOTSTRAP | {"belief": None, "belief_error": None, "testimonies": []})
-    assert "Belief     : none" in text
-    assert "No evidence: no witness has answered." in text
+def test_bootstrap_says_what_weakens_it_and_what_is_wrong() -> None:
+    text = bootstrap_text(
+        BOOTSTRAP
+        | {
+            "single_issuer": True,
+            "weakened_quorum": True,
+            "errors": ["R9: cannot be recorded"],
+            "others": ["plain.test"],
+            "leap_second": "2026-12-31T00:00:00Z",
+        }
+    )
+    assert text.startswith("State      : verified (windows), single issuer, weakened quorum\n")
+    assert "Wrong with this machine:\n  R9: cannot be recorded\n" in text
+    assert "\n  plain.test\n" in text
+    assert "A leap second is due at 2026-12-31T00:00:00Z." in text
+
+
+def test_bootstrap_without_belief() -> None:
+    assert "Belief     : none" in bootstrap_text(BOOTSTRAP | {"belief": None, "belief_error": None})
+
+
+def test_bootstrap_takes_a_hundred_columns() -> None:
+    """With the longest name, figures, verdict and reason that there are."""
+    long = row(
+        "a" * 80, "receiver", "confirms or disputes the quorum", "restores the clock",
+        not_before="2026-11-23T03:44:39Z", error=1e8, age=1e9, rule="R13", detail="why " * 60,
+        windows=[["2026-11-22T03:44:34Z", "2027-02-21T03:44:34Z"]] * 4, hint="so " * 60,
+    )  # fmt: skip
+    text = bootstrap_text(BOOTSTRAP | {"evidence": [*FLOORS, long]})
+    assert max(map(len, text.splitlines())) <= WIDE
+    assert "a" * 80 in text, "the name in full, below the table"
+
+
+def test_every_strength_has_its_letter() -> None:
+    strengths = {s.value for s in Strength} | {row["strength"] for row in FLOORS}
+    assert strengths | {VETOES} == set(LETTERS)

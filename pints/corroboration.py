@@ -1,0 +1,166 @@
+"""What confirms or disputes the witnesses besides themselves: the clocks on the board, and
+Roughtime.
+
+Guarantees: nothing here verifies the time; the real-time clock is set only from anchored time
+(R7), and rarely; Roughtime is asked until the time is anchored and not after.  This module and
+what it needs are imported only where something of it is configured.
+"""
+
+import logging
+from collections.abc import Callable
+
+from pints.actions import Action, Log, ReadRtc, Save, SetRtc, Start
+from pints.bootstrap.engine import Bootstrap
+from pints.bootstrap.gps import Fixes, fix_sample
+from pints.bootstrap.roughtime import judge
+from pints.bootstrap.rtc import (
+    Calibration,
+    encode_calibration,
+    learn,
+    rtc_evidence,
+    worth_writing,
+    written,
+)
+from pints.config import Config
+from pints.drivers import Fix, RtcReading
+from pints.roughtime_poll import RoughtimePoll
+from pints.saving import MALFEASANCE_FILE, RTC_FILE
+from pints.sync.discipline import Discipline
+from pints.timescale import DAY, Boot, Reading, after
+from pints.worker.messages import Failed, Result, RoughtimeHeard
+
+
+class Corroboration:
+    """The real-time clock, the receivers and the Roughtime servers of one boot.  Readings are
+    without slews (`sync.slew`)."""
+
+    def __init__(
+        self,
+        config: Config,
+        calibration: Calibration | None,
+        bootstrap: Bootstrap,
+        discipline: Discipline,
+        entropy: Callable[[int], bytes],
+        now: Boot,
+    ) -> None:
+        self.calibration = calibration
+        self.chip = ""
+        """The real-time clock's name, once it was read."""
+        self.reading: RtcReading | None = None
+        """What it said last."""
+        self._bootstrap = bootstrap
+        self._discipline = discipline
+        self._has_rtc = bool(config.rtc.driver)
+        self._read_due: Boot | None = None
+        self._roughtime = RoughtimePoll(config.bootstrap.roughtime, entropy, now)
+        self._receivers = {r.id: r for r in config.refclocks}
+        self._fixes: dict[str, Fixes] = {}
+
+    def begin(self) -> list[Action]:
+        """Read the real-time clock, at once."""
+        return [ReadRtc()] if self._has_rtc else []
+
+    def due(self) -> Boot | None:
+        """When `act` has something to do next."""
+        asking = None if self._bootstrap.anchored else self._roughtime.due()
+        times = [t for t in (self._read_due, asking) if t is not None]
+        return min(times, default=None)
+
+    def act(self, number: Callable[[], int], now: Boot) -> list[Action]:
+        """Do what is due; `number` yields one for a task."""
+        actions: list[Action] = []
+        if self._read_due is not None and now >= self._read_due:
+            self._read_due = None
+            actions.append(ReadRtc())
+        if not self._bootstrap.anchored:
+            task = self._roughtime.task(number, now)
+            actions += [] if task is None else [Start(task)]
+        return actions
+
+    def network_changed(self, now: Boot) -> None:
+        """The network may have come up."""
+        self._roughtime.network_changed(now)
+
+    # --- the real-time clock ---
+
+    def handle_rtc(self, name: str, reading: RtcReading, now: Reading) -> list[Action]:
+        """It was read."""
+        self.chip, self.reading = name, reading
+        floors = self._bootstrap.lenient_floors
+        said = rtc_evidence(name, reading, self.calibration, floors)
+        return self._bootstrap.offer(said, now) + self.compare_rtc(now.boot)
+
+    def compare_rtc(self, now: Boot) -> list[Action]:
+        """Hold its last reading against anchored time: learn from it, set it where that is
+        worth it, look again tomorrow."""
+        reading = self.reading
+        true = self._discipline.true_time(reading.at.raw) if reading else None
+        if reading is None or true is None or not self._bootstrap.anchored:
+            return []
+        error = self._discipline.bound(reading.at.raw)
+        self._read_due = after(now, DAY)
+        known = self.calibration
+        why = worth_writing(self.chip, reading, known, true, error)
+        if why:
+            text = f"real-time clock {self.chip} is set: {why}"
+            return [Log(logging.INFO, text), SetRtc()]
+        if known is not None:
+            self.calibration = learn(known, reading, true, error)
+        return [] if self.calibration == known else self._keep_calibration()
+
+    def rtc_written(self, back: RtcReading) -> list[Action]:
+        """It was set, and says this now."""
+        true = self._discipline.true_time(back.at.raw)
+        if true is None or not self._bootstrap.anchored:
+            return []
+        error = self._discipline.bound(back.at.raw)
+        self.reading = back
+        self.calibration = written(self.chip, back, self.calibration, true, error)
+        return self._keep_calibration()
+
+    def _keep_calibration(self) -> list[Action]:
+        assert self.calibration is not None
+        return [Save(RTC_FILE, encode_calibration(self.calibration))]
+
+    # --- receivers ---
+
+    def handle_fix(self, name: str, fix: Fix, now: Reading) -> list[Action]:
+        """A receiver told the time."""
+        config, floors = self._receivers[name], self._bootstrap.lenient_floors
+        if name not in self._fixes:
+            self._fixes[name] = Fixes(name, config.trust, floors)
+        fixes = self._fixes[name]
+        said = fixes.hear(fix)
+        if fixes.steady and not config.noselect:
+            self._discipline.add(fix_sample(fix, name, floors))
+        return [] if said is None else self._bootstrap.offer(said, now)
+
+    def receiver_lost(self, name: str, now: Reading) -> list[Action]:
+        """A receiver was unplugged."""
+        self._fixes.pop(name, None)
+        self._discipline.forget(name)
+        return self._bootstrap.withdraw(name, now)
+
+    def usable(self) -> list[str]:
+        """The receivers that a clock may follow."""
+        steady = (name for name, fixes in self._fixes.items() if fixes.steady)
+        return [name for name in steady if not self._receivers[name].noselect]
+
+    # --- Roughtime ---
+
+    def handle_roughtime(self, result: Result, now: Reading) -> list[Action]:
+        """The servers answered: a quorum of their operators is independent evidence."""
+        if not isinstance(result, RoughtimeHeard):
+            reason = result.reason if isinstance(result, Failed) else "no answer"
+            self._roughtime.done(False, now.boot)
+            return [Log(logging.WARNING, f"roughtime: {reason}")]
+        operators, floors = self._roughtime.operators, self._bootstrap.lenient_floors
+        evidence, refusals = judge(result.readings, operators, floors, now.boot)
+        actions: list[Action] = [Log(logging.WARNING, str(r), r.rule) for r in refusals]
+        actions += [Log(logging.INFO, f"roughtime: {line}") for line in result.failures]
+        if result.malfeasance:
+            actions.append(Save(MALFEASANCE_FILE, result.malfeasance.encode()))
+            text = f"roughtime: servers contradict each other: proof kept as {MALFEASANCE_FILE}"
+            actions.append(Log(logging.ERROR, text))
+        self._roughtime.done(evidence is not None, now.boot)
+        return actions if evidence is None else actions + self._bootstrap.offer(evidence, now)
