@@ -235,7 +235,7 @@ class Core:
         if not floors.hard <= time <= floors.ceiling:
             raise UntrustedTimeError(
                 "R1", f"{iso(time)} is not between {iso(floors.hard)} and {iso(floors.ceiling)}",
-                "if it is the saved time that is wrong: pints restore --forget, and start again",
+                "if it is the saved time that is wrong: stop pints, pints restore --forget, start it",
             )  # fmt: skip
         reach = nanoseconds(OPERATOR_ERROR)
         low, high = Instant(time - reach), Instant(time + reach)

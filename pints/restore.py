@@ -182,6 +182,7 @@ def _forget(state: str, dry: bool) -> int:
         return 1
     else:
         _say(f"saved time forgotten; it is kept as {path}.forgotten")
+        _say("a pints that runs would save it again: stop it first, forget, start it again")
     return 0
 
 

@@ -58,7 +58,6 @@ class Saving:
         self._boot_id = boot_id
         self._board = board
         self._durable = durable
-        self._soft = bootstrap.floors.soft
         self._ratcheted = bootstrap.floors.ratcheted
         self._refresh_due = after(now, DAY)
         self.anchored = False
@@ -85,9 +84,7 @@ class Saving:
         are replaced."""
         bootstrap = self._bootstrap
         verified = bootstrap.state is State.VERIFIED
-        seen = bootstrap.estimate(now.boot).low
-        if not verified:  # which alone clears a soft floor that lies in the future
-            seen = max(self._soft, seen if bootstrap.belief is not None else Instant(0))
+        seen = bootstrap.seen(now.boot)
         self._ratcheted = bootstrap.ratchet(now.boot)
         actions: list[Action] = [SaveTime(self._ratcheted, seen, verified)]
         if self._discipline.selection is not None and verified:

@@ -19,7 +19,6 @@ from pints.bootstrap.rules import CONFIRMS_WITHIN, FUTURE_TOLERANCE, RULES, Refu
 from pints.bootstrap.witness import groups
 from pints.chain import Window
 from pints.frozen import dataclass
-from pints.frozen import dataclass
 from pints.timescale import Boot, Instant, iso, nanoseconds, seconds, span
 
 

@@ -24,7 +24,7 @@ from pints.bootstrap.future_floor import FutureFloor
 from pints.bootstrap.ledger import Ledger
 from pints.bootstrap.quorum import Finding, Terms, Testimony, deliberate
 from pints.bootstrap.record import QuorumRecord
-from pints.bootstrap.restoring import RESTORE_OFFSET, foremost, restored_time
+from pints.bootstrap.restoring import RESTORE_OFFSET, SURE, foremost, restored_time
 from pints.bootstrap.rules import Refusal, Refusals
 from pints.bootstrap.states import Basis, Event, State, follow
 from pints.bootstrap.witness import Identity, groups
@@ -177,7 +177,15 @@ class Bootstrap:
         if best is not None:
             present = best.at(now, DRIFT_UNSTEERED)
             return Belief(present.middle, now, present.error)
-        return Belief(Instant(self.floors.soft + now - self._started.boot), now, 0.0)
+        return Belief(self._since_floor(now), now, 0.0)
+
+    def seen(self, now: Boot) -> Instant:
+        """What has passed by now as far as is known: the last seen time of the next boot."""
+        estimate = self.estimate(now)
+        if self.state is State.VERIFIED:  # which alone clears a soft floor in the future
+            return estimate.low
+        known = self.belief is not None or estimate.error <= SURE
+        return max(self._since_floor(now), estimate.low if known else Instant(0))
 
     def checked(self, source: str) -> Instant | None:
         """The instant at which a source's chain was found strictly valid by a belief that
@@ -285,6 +293,10 @@ class Bootstrap:
         }
 
     # --- private -------------------------------------------------------------------------
+
+    def _since_floor(self, now: Boot) -> Instant:
+        """The soft floor moved on by the boot clock."""
+        return Instant(self.floors.soft + now - self._started.boot)
 
     def _terms(self, floors: Floors, belief: Belief | None) -> Terms:
         drift = DRIFT_UNSTEERED if belief is None else DRIFT_STEERED

@@ -43,7 +43,7 @@ class FutureFloor:
         else:
             text = (
                 f"R8: {len(below)} witnesses lie before the saved time {iso(floors.hard)}: if "
-                "they are right: pints restore --forget, and start pints again"
+                "they are right: stop pints, pints restore --forget, start pints"
             )
         return [Log(logging.ERROR, text, "R8")]
 

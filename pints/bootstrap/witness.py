@@ -1,7 +1,8 @@
 """Who counts as a witness, and which sources are really one.
 
 Sources that share an operator, a registrable domain, a leaf key or an NTP address are one
-witness: who owns one of them owns the other.
+witness: who owns one of them owns the other.  So are those of one's own network that name no
+operator: they may well take their time from each other.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,15 @@ SECOND_LEVEL = frozenset("ac co com edu gob gov go gv mil ne net nom or org sch"
 """Labels under a country code that sell names to strangers.  A short list in place of the
 public suffix list's 300 KB: an error here merges witnesses (safe) for domains it does not
 know, and `operator` tells the ones it should."""
+
+
+OWN_NETWORK = "own network"
+"""Operator of whoever has a private address or a local name, and no other operator."""
+PRIVATE = ("10.", "192.168.", "169.254.", *(f"172.{n}." for n in range(16, 32)), "fc", "fd", "fe8")
+"""How the numeric addresses of networks begin that nobody else can reach (RFC 1918, 3927,
+4193, 4291).  Not loopback: what runs here is its administrator's affair."""
+LOCAL = frozenset("arpa home internal intranet lan local localdomain".split())
+"""Top-level names that no registry gives out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,19 @@ def is_witness(source: SourceConfig, config: Config) -> bool:
 
 def identity(source: SourceConfig) -> Identity:
     """What the configuration alone tells."""
-    return Identity(source.operator.casefold(), registrable_domain(source.server))
+    operator = source.operator.casefold()
+    if not operator and is_local(source.server):
+        operator = OWN_NETWORK
+    return Identity(operator, registrable_domain(source.server))
+
+
+def is_local(host: str) -> bool:
+    """Whether a server is in one's own network: a private address, or a name that only it
+    knows."""
+    name = host.rstrip(".").casefold()
+    if not registrable_domain(name):
+        return name.startswith(PRIVATE)
+    return "." not in name or name.rpartition(".")[2] in LOCAL
 
 
 def registrable_domain(host: str) -> str:

@@ -11,6 +11,7 @@ from pints.bootstrap.witness import (
     Identity,
     groups,
     identity,
+    is_local,
     is_witness,
     registrable_domain,
 )
@@ -152,3 +153,35 @@ def test_default_sources_are_five_witnesses() -> None:
 )
 def test_single_issuer(roots: list[tuple[str, ...]], single: bool) -> None:
     assert single_issuer(roots) is single
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("192.168.1.5", True),
+        ("172.16.0.1", True),
+        ("172.32.0.1", False),
+        ("10.0.0.1", True),
+        ("fd12::1", True),
+        ("fe80::1%eth0", True),
+        ("2606:4700:f1::1", False),
+        ("192.0.2.1", False),
+        ("127.0.0.1", False),
+        ("pi", True),
+        ("pi.local", True),
+        ("clock.home.arpa", True),
+        ("ntp.fdroid.org", False),
+        ("fc.example.net", False),
+    ],
+)
+def test_own_network(host: str, local: bool) -> None:
+    assert is_local(host) is local
+
+
+def test_servers_of_ones_own_network_are_one_witness() -> None:
+    """They may take their time from each other; an operator tells them apart."""
+    sources = [SourceConfig(host) for host in ("192.168.1.5", "192.168.1.6", "pi.lan", "a.test")]
+    merged = groups({s.id: identity(s) for s in sources})
+    assert len(set(merged.values())) == 2
+    told = [SourceConfig("192.168.1.5", operator="A"), SourceConfig("192.168.1.6", operator="B")]
+    assert len(set(groups({s.id: identity(s) for s in told}).values())) == 2
