@@ -101,7 +101,7 @@ class Core:
             boot_id=remembered.boot_id, board=remembered.board, durable=remembered.durable,
             quorum_kept=remembered.quorum is not None,
         )  # fmt: skip
-        self.corroboration = self._corroborate(entropy, remembered.calibration, now.boot)
+        self.corroboration = self._corroborate(entropy, remembered.calibration, now)
         self._remembered = remembered
         self._anchors = {s.id for s in config.anchors}
         self._polls = {s.id: PollControl(s.minpoll, s.maxpoll) for s in config.sources}
@@ -235,7 +235,7 @@ class Core:
         if not floors.hard <= time <= floors.ceiling:
             raise UntrustedTimeError(
                 "R1", f"{iso(time)} is not between {iso(floors.hard)} and {iso(floors.ceiling)}",
-                "if it is the saved time that is wrong: stop pints, pints restore --forget, start it",
+                "if the saved time is wrong: stop pints, pints restore --forget, start pints",
             )  # fmt: skip
         reach = nanoseconds(OPERATOR_ERROR)
         low, high = Instant(time - reach), Instant(time + reach)
@@ -303,7 +303,7 @@ class Core:
         if began:  # before they are sent: R12 holds for who is killed meanwhile, too
             actions[:0] = self._keep_backoffs()
         if self.corroboration is not None:
-            actions += self.corroboration.act(partial(self._exchanges.number, ROUGHTIME), now.boot)
+            actions += self.corroboration.act(partial(self._exchanges.number, ROUGHTIME), now)
         if self._slews.over(now.raw):
             actions += self.steering.end_slew(now)
         actions += self.steering.leap(now)
@@ -316,7 +316,7 @@ class Core:
         return self.saving.backoffs({a.id: a.retry.backoff for a in self.associations.values()})
 
     def _corroborate(
-        self, entropy: Callable[[int], bytes], calibration: "Calibration | None", now: Boot
+        self, entropy: Callable[[int], bytes], calibration: "Calibration | None", now: Reading
     ) -> "Corroboration | None":
         config = self.config
         if not (config.rtc.driver or config.refclocks or config.bootstrap.roughtime):

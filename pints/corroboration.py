@@ -26,8 +26,12 @@ from pints.drivers import Fix, RtcReading
 from pints.roughtime_poll import RoughtimePoll
 from pints.saving import MALFEASANCE_FILE, RTC_FILE
 from pints.sync.discipline import Discipline
-from pints.timescale import DAY, Boot, Reading, after
+from pints.timescale import DAY, Boot, Reading, after, seconds
 from pints.worker.messages import Failed, Result, RoughtimeHeard
+
+SLEPT = 1.0
+"""The worker ages its readings by a clock that stops in sleep: by more than this, they are
+worth nothing, seconds."""
 
 
 class Corroboration:
@@ -41,7 +45,7 @@ class Corroboration:
         bootstrap: Bootstrap,
         discipline: Discipline,
         entropy: Callable[[int], bytes],
-        now: Boot,
+        now: Reading,
     ) -> None:
         self.calibration = calibration
         self.chip = ""
@@ -52,7 +56,9 @@ class Corroboration:
         self._discipline = discipline
         self._has_rtc = bool(config.rtc.driver)
         self._read_due: Boot | None = None
-        self._roughtime = RoughtimePoll(config.bootstrap.roughtime, entropy, now)
+        self._roughtime = RoughtimePoll(config.bootstrap.roughtime, entropy, now.boot)
+        self._asked = now
+        """When the servers were."""
         self._receivers = {r.id: r for r in config.refclocks}
         self._fixes: dict[str, Fixes] = {}
 
@@ -66,14 +72,15 @@ class Corroboration:
         times = [t for t in (self._read_due, asking) if t is not None]
         return min(times, default=None)
 
-    def act(self, number: Callable[[], int], now: Boot) -> list[Action]:
+    def act(self, number: Callable[[], int], now: Reading) -> list[Action]:
         """Do what is due; `number` yields one for a task."""
         actions: list[Action] = []
-        if self._read_due is not None and now >= self._read_due:
+        if self._read_due is not None and now.boot >= self._read_due:
             self._read_due = None
             actions.append(ReadRtc())
         if not self._bootstrap.anchored:
-            task = self._roughtime.task(number, now)
+            task = self._roughtime.task(number, now.boot)
+            self._asked = self._asked if task is None else now
             actions += [] if task is None else [Start(task)]
         return actions
 
@@ -100,12 +107,12 @@ class Corroboration:
         error = self._discipline.bound(reading.at.raw)
         self._read_due = after(now, DAY)
         known = self.calibration
+        if known is not None:
+            self.calibration = learn(known, reading, true, error)
         why = worth_writing(self.chip, reading, known, true, error)
         if why:
             text = f"real-time clock {self.chip} is set: {why}"
             return [Log(logging.INFO, text), SetRtc()]
-        if known is not None:
-            self.calibration = learn(known, reading, true, error)
         return [] if self.calibration == known else self._keep_calibration()
 
     def rtc_written(self, back: RtcReading) -> list[Action]:
@@ -150,8 +157,9 @@ class Corroboration:
 
     def handle_roughtime(self, result: Result, now: Reading) -> list[Action]:
         """The servers answered: a quorum of their operators is independent evidence."""
-        if not isinstance(result, RoughtimeHeard):
-            reason = result.reason if isinstance(result, Failed) else "no answer"
+        slept = seconds(now.boot - self._asked.boot) - seconds(now.raw - self._asked.raw)
+        if not isinstance(result, RoughtimeHeard) or slept > SLEPT:
+            reason = result.reason if isinstance(result, Failed) else "the machine slept meanwhile"
             self._roughtime.done(False, now.boot)
             return [Log(logging.WARNING, f"roughtime: {reason}")]
         operators, floors = self._roughtime.operators, self._bootstrap.lenient_floors

@@ -173,10 +173,9 @@ class Bootstrap:
         error is 0)."""
         if self.belief is not None:
             return self.belief.at(now)
-        best = self._foremost()
+        best = self._foremost(now)
         if best is not None:
-            present = best.at(now, DRIFT_UNSTEERED)
-            return Belief(present.middle, now, present.error)
+            return Belief(best.middle, now, best.error)
         return Belief(self._since_floor(now), now, 0.0)
 
     def seen(self, now: Boot) -> Instant:
@@ -310,12 +309,12 @@ class Bootstrap:
         terms = self._terms(self.floors, self.belief)
         finding = deliberate(testimonies.values(), witness_of, chains, terms, now.boot)
         self.finding = finding
-        evidence = self._ledger.within(self.floors)
+        evidence = self._ledger.within(self.floors, now.boot)
         self.weighed = weigh(finding, testimonies, witness_of, evidence, now.boot)
         reached = len(finding.members) >= self.needed
         if reached and (contradiction := self._contradiction(finding)) is not None:
-            return self._contradicted(contradiction, finding)
-        actions: list[Action] = [*self._report(finding.refusals)]
+            return self._contradicted(contradiction, finding, now.boot)
+        actions: list[Action] = [*self._report(finding.refusals, now.boot)]
         if reached:
             return actions + self._agreed(finding, now)
         if lowered := self._lowered_floor(finding, now):
@@ -414,9 +413,9 @@ class Bootstrap:
         against = list(self.weighed.contradicting)
         return rules.r6_contradiction(len(self.weighed.confirming), against)
 
-    def _contradicted(self, refusal: Refusal, finding: Finding) -> list[Action]:
-        known = refusal in finding.refusals
-        actions: list[Action] = [*self._report((*finding.refusals, *(() if known else (refusal,))))]
+    def _contradicted(self, refusal: Refusal, finding: Finding, now: Boot) -> list[Action]:
+        refusals = dict.fromkeys((*finding.refusals, refusal))
+        actions: list[Action] = [*self._report(refusals, now)]
         before, self.state = self.state, follow(self.state, Event.CONTRADICTED)
         if self.state is not before:
             actions += self._announce(f"disputed: clock kept, not served; {refusal}")
@@ -448,10 +447,9 @@ class Bootstrap:
     def _restore(self, now: Reading) -> list[Action]:
         """Let the clock follow what there is, as long as no quorum has decided."""
         undecided = self.belief is None and self.state is not State.DISPUTED
-        best = self._restoring = self._foremost() if undecided else None
+        best = self._restoring = self._foremost(now.boot) if undecided else None
         if best is None:
             return []
-        best = best.at(now.boot, DRIFT_UNSTEERED)
         time = restored_time(best, self.floors, now)
         if time is None:
             return []
@@ -462,8 +460,9 @@ class Bootstrap:
             self.state = follow(self.state, Event.FLOORED)
         return actions if self.state is before else actions + self._announce(self.state.value)
 
-    def _foremost(self) -> Evidence | None:
-        return foremost(self._ledger.within(self.floors), self._config.step_provisional)
+    def _foremost(self, now: Boot) -> Evidence | None:
+        evidence = self._ledger.within(self.floors, now)
+        return foremost(evidence, self._config.step_provisional)
 
     def _hear_anybody(self, sample: Sample, now: Reading) -> list[Action]:
         """An unauthenticated answer counts only where no witness is configured and the
@@ -485,9 +484,9 @@ class Bootstrap:
         self.dropped.append((refusal.source, str(refusal)))
         return [Log(logging.WARNING, str(refusal), refusal.rule)]
 
-    def _report(self, refusals: Iterable[Refusal]) -> list[Log]:
+    def _report(self, refusals: Iterable[Refusal], now: Boot) -> list[Log]:
         """Say each refusal once, until it ends (R13)."""
-        return self._refusals.report((*refusals, *self._ledger.refusals(self.floors)))
+        return self._refusals.report((*refusals, *self._ledger.refusals(self.floors, now)))
 
     def _announce(self, text: str) -> list[Action]:
         level = logging.ERROR if self.state is State.DISPUTED else logging.INFO

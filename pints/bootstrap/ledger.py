@@ -1,9 +1,10 @@
 """All evidence of a boot that is no witness's word, by origin: what stands, and what is barred."""
 
 from pints.bootstrap import rules
-from pints.bootstrap.belief import Floors
+from pints.bootstrap.belief import DRIFT_UNSTEERED, Floors
 from pints.bootstrap.evidence import Evidence
 from pints.bootstrap.rules import Refusal
+from pints.timescale import Boot
 
 
 class Ledger:
@@ -27,13 +28,15 @@ class Ledger:
         self._barred.pop(origin, None)
         return self.said.pop(origin, None) is not None
 
-    def within(self, floors: Floors) -> list[Evidence]:
-        """What R1 lets in."""
-        return [one for one in self.said.values() if _beyond(one, floors) is None]
+    def within(self, floors: Floors, now: Boot) -> list[Evidence]:
+        """What R1 lets in, as it stands at the boot instant `now`."""
+        present = [one.at(now, DRIFT_UNSTEERED) for one in self.said.values()]
+        return [one for one in present if _beyond(one, floors) is None]
 
-    def refusals(self, floors: Floors) -> list[Refusal]:
+    def refusals(self, floors: Floors, now: Boot) -> list[Refusal]:
         """What is kept out, by R1 and by those who read it."""
-        beyond = (_beyond(one, floors) for one in self.said.values())
+        present = (one.at(now, DRIFT_UNSTEERED) for one in self.said.values())
+        beyond = (_beyond(one, floors) for one in present)
         return [*self._barred.values(), *(refusal for refusal in beyond if refusal is not None)]
 
 

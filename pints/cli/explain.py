@@ -24,7 +24,7 @@ ANSWERS = {
     "independent has confirmed it yet.",
     "provisional": "Not yet.  Somebody says what time it is, but that is not enough to believe it.",
     "verified": "Yes.",
-    "disputed": "No.  A majority of servers agreed on a time, but other evidence says that it is "
+    "disputed": "No.  Enough servers agreed on a time, but other evidence says that it is "
     "wrong: somebody may be lying.  The clock is left as it is and is served to nobody.",
     "holdover": "For now.  The time was verified in this boot, but too few servers are left to go "
     "on proving it.  The clock runs on its own, and its error grows slowly.",
@@ -47,7 +47,7 @@ def explain_text(document: Document) -> str:
         ("Can the clock be trusted?", _answer),
         ("What it knew when it woke", _woke),
         ("Who was asked, and what they said", _said),
-        ("Who was refused, and by which rule", _refused),
+        ("Who was refused, or disputes, and by which rule", _refused),
         ("Why the time is believed", _why),
         ("What is still missing", _missing),
         ("What to do next", _next),
@@ -140,7 +140,9 @@ def _refused(document: Document) -> list[str]:
     for row in document["evidence"]:
         if row["rule"]:
             detail = f": {reason(row)}" if row["detail"] else ""
-            lines += _item(f"{row['origin']}, rule {row['rule']}{detail}.")
+            against = row["verdict"] in ("disputes", "vetoes")
+            what = "is against the others by" if against else "was refused by"
+            lines += _item(f"{row['origin']} {what} rule {row['rule']}{detail}.")
             lines += _quoted(document["rules"].get(row["rule"], ""))
     ended = {
         rule: times for rule, times in document["refused"].items()
@@ -153,39 +155,53 @@ def _refused(document: Document) -> list[str]:
 
 
 def _why(document: Document) -> list[str]:
-    state = document["state"]
-    if document["belief"] is None:
-        restoring = [r for r in document["evidence"] if r["verdict"] == "restores the clock"]
-        if restoring:
-            row = restoring[0]
-            return _paragraph(
-                f"It is not.  The clock merely follows {_name(row).rstrip(',')} until enough "
-                "witnesses have spoken; that proves nothing."
-            )
-        text = "It is not: too few witnesses have agreed on a time yet."
-        if state == "provisional" and document["step_provisional"]:
-            text += "  The clock follows those that have, for the configuration says so."
-        return _paragraph(text)
-    held = f"{document['belief']}, give or take {span(document['belief_error'])}"
-    if state in ("verified", "holdover"):
-        lines = _paragraph(
-            f"{document['agreeing']} of {document['needed']} needed witnesses agree on {held}.  "
-            "Their answers are signed with keys that only they have; each one's certificate, or "
-            "its saved session, is good at that time; and it lies between the oldest and the "
-            "newest time that can be true."
-        )
-    elif state == "disputed":
-        lines = _paragraph(f"Witnesses agreed on {held}, and then were contradicted.")
-    else:
-        lines = _paragraph(
-            f"An earlier run of pints in this boot had verified {held}; it is kept, and nothing "
-            "that contradicts it is heard."
-        )
+    lines = _paragraph(_grounds(document))
     if document["confirming"]:
         lines += _paragraph(f"Confirmed by: {', '.join(document['confirming'])}.")
     if document["contradicting"]:
         lines += _paragraph(f"Contradicted by: {', '.join(document['contradicting'])}.")
     return lines
+
+
+def _grounds(document: Document) -> str:
+    """What the belief stands on, or why there is none."""
+    state = document["state"]
+    if document["belief"] is None:
+        return _unbelieved(document)
+    held = f"{document['belief']}, give or take {span(document['belief_error'])}"
+    if state == "verified":
+        return (
+            f"{document['agreeing']} witnesses agree on {held}; {document['needed']} are needed.  "
+            "Their answers are signed with keys that only they have; each one's certificate, or "
+            "its saved session, is good at that time; and it lies between the oldest and the "
+            "newest time that can be true."
+        )
+    if state == "holdover":
+        return (
+            f"Enough witnesses agreed earlier in this boot.  By the clock that has counted since, "
+            f"it is now {held}."
+        )
+    if state == "disputed":
+        return f"Enough witnesses agreed on {held}, and then were contradicted."
+    return (
+        f"An earlier run of pints in this boot had verified {held}; it is kept, and nothing that "
+        "contradicts it is heard."
+    )
+
+
+def _unbelieved(document: Document) -> str:
+    if document["state"] == "disputed":
+        return "It is not: enough witnesses agreed on a time, and were contradicted at once."
+    restoring = [r for r in document["evidence"] if r["verdict"] == "restores the clock"]
+    if restoring:
+        return (
+            f"It is not.  The clock merely follows {_name(restoring[0]).rstrip(',')} until enough "
+            "witnesses have spoken; that proves nothing."
+        )
+    text = "It is not: too few witnesses have agreed on a time yet."
+    if document["state"] == "provisional" and document["step_provisional"]:
+        text += "  The clock follows those that have, for the configuration says so."
+    return text
 
 
 def _missing(document: Document) -> list[str]:
@@ -197,7 +213,8 @@ def _missing(document: Document) -> list[str]:
             "never be verified."
         )
     elif agreeing < needed:
-        lines += _item(f"{_count(needed - agreeing, 'more witness', 'more witnesses')} that agree.")
+        more = needed - agreeing
+        lines += _item(f"{_count(more, 'more witness that agrees', 'more witnesses that agree')}.")
     if state == "disputed":
         lines += _item("An end to the contradiction.")
     if state == "verified" and document["basis"] == "windows":
@@ -275,7 +292,8 @@ def _sentence(row: Document) -> str:
         if verdict == "refused":
             return f"{who} was refused by rule {row['rule']}."
         return f"{who} has not said anything: {reason(row)}."
-    says = f"{who} said {span(row['age'])} ago"
+    when = f"{span(row['age'])} ago" if row["age"] >= 1.0 else "just now"
+    says = f"{who} said {when}"
     if row["time"]:
         says += f" that it is now {row['time']}, give or take {span(row['error'])}"
     comma = f", {row['detail']}" if row["detail"] else ""

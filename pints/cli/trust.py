@@ -35,9 +35,9 @@ def status_text(document: Document) -> str:
     """The answer to "can I trust the clock?"."""
     meaning = MEANINGS.get(document["state"], "")
     if document["basis"] == "windows":
-        meaning += "  It lies within their certificates' dates; nothing older confirms it yet."
+        meaning += "  It lies within their certificates' dates; nothing else confirms it yet."
     elif document["basis"] == "anchored":
-        meaning += "  Keys from an earlier check, or an hour of agreement, confirm it."
+        meaning += "  Evidence besides their certificates, or an hour of agreement, confirms it."
     lines = [_headline(document), *_wrapped(meaning)]
     if document["single_witness"]:
         lines += _wrapped(

@@ -16,7 +16,7 @@ TITLES = [
     "Can the clock be trusted?",
     "What it knew when it woke",
     "Who was asked, and what they said",
-    "Who was refused, and by which rule",
+    "Who was refused, or disputes, and by which rule",
     "Why the time is believed",
     "What is still missing",
     "What to do next",
@@ -59,9 +59,9 @@ def test_all_of_it() -> None:
     assert "3 independent witnesses are configured" in told[TITLES[2]]
     assert "a.test, a server known by its certificate, said 12 s ago" in told[TITLES[2]]
     assert "c.test, a server, has not said anything: no such name." in told[TITLES[2]]
-    assert "b.test, rule R3: its saved session is good never" in told[TITLES[3]]
+    assert "b.test was refused by rule R3: its saved session is good never" in told[TITLES[3]]
     assert RULES["R3"].text in told[TITLES[3]]
-    assert "2 of 2 needed witnesses agree on 2026-11-23T03:44:39Z" in told[TITLES[4]]
+    assert "2 witnesses agree on 2026-11-23T03:44:39Z" in told[TITLES[4]]
     assert "A confirmation that does not depend on certificates' dates" in told[TITLES[5]]
     assert "c.test: check the spelling" in told[TITLES[6]]
     assert told[TITLES[7]] == "0.12 verified (windows): 2 of 3 witnesses agree"
@@ -113,7 +113,7 @@ def test_provisional_says_whether_the_clock_follows() -> None:
     assert "The clock follows" not in chapters(state="provisional", **one)[TITLES[4]]
     told = chapters(state="provisional", step_provisional=True, **one)
     assert "The clock follows those that have" in told[TITLES[4]]
-    assert "- 1 more witness that agree" in told[TITLES[5]]
+    assert "- 1 more witness that agrees." in told[TITLES[5]]
 
 
 def test_disputed_names_who_is_against() -> None:
@@ -123,10 +123,25 @@ def test_disputed_names_who_is_against() -> None:
     )  # fmt: skip
     told = chapters(state="disputed", evidence=[*FLOORS, AGREEING, rtc], contradicting=["rtc"])
     assert "it contradicts what the witnesses agree on" in told[TITLES[2]]
-    assert "rtc, rule R6: 2 h off what is believed." in told[TITLES[3]]
+    assert "rtc is against the others by rule R6: 2 h off what is believed." in told[TITLES[3]]
     assert "Contradicted by: rtc." in told[TITLES[4]]
     assert "An end to the contradiction." in told[TITLES[5]]
     assert "rtc is against the others" in told[TITLES[6]]
+
+
+def test_disputed_before_anything_was_believed() -> None:
+    told = chapters(state="disputed", **(NOTHING | {"agreeing": 2}))
+    assert "were contradicted at once" in told[TITLES[4]]
+
+
+def test_holdover_says_what_it_goes_by() -> None:
+    told = chapters(state="holdover", agreeing=1)
+    assert "Enough witnesses agreed earlier in this boot." in told[TITLES[4]]
+    assert "- 1 more witness that agrees." in told[TITLES[5]]
+
+
+def test_a_restarted_daemon_says_where_its_belief_is_from() -> None:
+    assert "An earlier run of pints in this boot" in chapters(state="restored")[TITLES[4]]
 
 
 def test_a_veto_is_told_of_a_server_that_said_nothing() -> None:

@@ -23,7 +23,9 @@ from pints.cli.table import ago, failure_lines
 from pints.cli.trust import MEANINGS
 from pints.report import Reporter
 from tests.chronyd import Chronyd, chronyd, host_now
+from tests.cli.test_trust import AGREEING, BOOTSTRAP
 from tests.device import ROOT, Device
+from tests.pints_server import three_pints
 
 REFUSED = {
     "reason": "127.0.0.9: connecting to 127.0.0.9:4460: Connection refused",
@@ -234,6 +236,43 @@ def test_live_json(command: str, device: Device, capsys: pytest.CaptureFixture[s
     document = json.loads(capsys.readouterr().out)
     assert document.keys() == device.ask(command).keys()
     assert COMMANDS[command][1](document)
+
+
+def test_the_account_of_a_running_daemon(
+    device: Device, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = device.ask("bootstrap")
+    assert document.keys() == BOOTSTRAP.keys()
+    rows = {row["origin"]: row for row in document["evidence"]}
+    assert all(row.keys() == AGREEING.keys() for row in rows.values())
+    agreeing = [origin for origin, row in rows.items() if row["verdict"] == "agrees"]
+    assert len(agreeing) == 3
+    assert all(rows[origin]["windows"] for origin in agreeing)
+    (dead,) = [row for origin, row in rows.items() if origin.startswith("127.0.0.4")]
+    assert dead["verdict"] == "waiting"
+    assert "Connection refused" in dead["detail"]
+    assert any(line["text"].startswith("verified (windows)") for line in document["story"])
+
+    assert main(["bootstrap", "--explain", "--socket", device.socket]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Can the clock be trusted?\n  Yes.")
+    assert all(origin in told for origin in agreeing)
+
+
+def test_what_cannot_be_recorded_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R9: something in the runtime folder is in the way of the belief."""
+    (tmp_path / "pi" / "run" / "belief" / "in the way").mkdir(parents=True)
+    with three_pints(tmp_path, f"{tmp_path}/world") as servers:
+        settings = "".join(server.source() for server in servers)
+        with Device(tmp_path / "pi", settings, world=f"{tmp_path}/world") as device:
+            document = device.until("bootstrap", lambda b: bool(b["errors"]))
+            assert document["state"] != "verified"
+            assert main(["bootstrap", "--socket", device.socket]) == 0
+            assert "R9: what the servers agree on cannot be recorded" in capsys.readouterr().out
+            assert main(["bootstrap", "--explain", "--socket", device.socket]) == 0
+            assert "exists and is writable" in " ".join(capsys.readouterr().out.split())
 
 
 def test_serverstats_without_a_server(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
