@@ -108,6 +108,8 @@ class Core:
         self._exchanges = Exchanges(self.bootstrap, remembered.names)
         self._lost: set[str] = set()
         """Sources that are known not to answer."""
+        self._told = ""
+        """The last announcement."""
         self._said: dict[str, str] = {}
         """The last remark on each source, until it gives a good answer."""
 
@@ -128,7 +130,7 @@ class Core:
         actions.append(Announce(state, "", f"{state}: waiting for {self._needs()}"))
         if self.corroboration is not None:
             actions += self.corroboration.begin()
-        return actions + self._act(now)
+        return self._noted(actions, now) + self._act(now)
 
     def due(self) -> Boot:
         """When `handle_timer` should be called next."""
@@ -176,7 +178,7 @@ class Core:
         association.poll = self._polls[source].after_sample(association.poll, path)
         window = session.window() if session is not None and outcome.from_saved_session else None
         self.steering.watch_leaps(now)
-        actions = self.bootstrap.hear(outcome, window, now, own)
+        actions = self.bootstrap.hear(outcome, window, now, own, self.steering.leaps.smearing)
         return kept + self._follow(actions, now)
 
     def handle_result(self, result: Result, now: Reading) -> list[Action]:
@@ -361,10 +363,16 @@ class Core:
         """Refusals are counted (R13), and what happens becomes part of the story."""
         noted = list(actions)
         for action in noted:
-            if isinstance(action, Log) and action.rule:
-                self.refusals[action.rule] = self.refusals.get(action.rule, 0) + 1
-            if isinstance(action, Announce) or (isinstance(action, Log) and action.rule):
-                self.story.append((now.boot, action.text))
+            match action:
+                case Log(level, text, rule):
+                    if rule:
+                        self.refusals[rule] = self.refusals.get(rule, 0) + 1
+                    # An announcement is logged in the same words.
+                    if level >= logging.INFO and text != self._told:
+                        self.story.append((now.boot, text))
+                case Announce(_, _, text):
+                    self.story.append((now.boot, text))
+                    self._told = text
         return noted
 
     def _slewed(self, actions: list[Action], now: Reading) -> list[Action]:

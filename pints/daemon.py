@@ -320,6 +320,8 @@ class Daemon:
                     }
                 )
             case "settime":
+                if not reply.privileged:
+                    raise PintsError("only root may set the time", "sudo pints settime ...")
                 self._do(self.core.set_time(_instant(request.get("time")), self.clock.read()))
                 reply(self.reporter.answer("status"))
             case command:

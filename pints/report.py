@@ -243,7 +243,7 @@ class Reporter:
             "soft_floor": iso(bootstrap.floors.soft),
             "ceiling": iso(bootstrap.floors.ceiling),
             "leap_second": iso(leap.at) if leap else None,
-            "errors": [UNRECORDED] if bootstrap._unrecorded else [],
+            "errors": [UNRECORDED] if bootstrap.unrecorded else [],
         }
 
     def _grounds(self, now: Reading) -> Document:

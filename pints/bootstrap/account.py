@@ -157,7 +157,7 @@ _FORGET = "stop pints, run `pints restore --forget`, start pints"
 
 def _below_floor(bootstrap: Bootstrap) -> set[str]:
     """Witnesses that the hard floor keeps out."""
-    witness_of = groups(bootstrap._identities)
+    witness_of = groups(bootstrap.identities)
     refused = {r.source for r in bootstrap.refusals if r.rule == "R1"}
     said = (t for t in bootstrap.testimonies if t.source in refused)
     return {witness_of[t.source] for t in said if t.time < bootstrap.floors.hard}
@@ -206,7 +206,7 @@ def _heard(row: Row, testimony: Testimony, bootstrap: Bootstrap) -> Row:
         return row
     if _decided(bootstrap) and source in bootstrap.weighed.confirming:
         return replace(row, verdict=Verdict.CONFIRMS, detail="by keys of an earlier boot")
-    twin = _twin(source, finding, groups(bootstrap._identities))
+    twin = _twin(source, finding, groups(bootstrap.identities))
     if twin:
         return replace(row, verdict=Verdict.AGREES, detail=f"same witness as {twin}")
     alone = len(finding.members) == 1 and bootstrap.needed > 1

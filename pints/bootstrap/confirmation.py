@@ -29,7 +29,10 @@ def weigh(
     evidence: Iterable[Evidence],
     now: Boot,
 ) -> Weighed:
-    """What independent evidence says of an agreed interval at the boot instant `now`."""
+    """What independent evidence says of an agreed interval at the boot instant `now`; nothing
+    where nobody agrees on any."""
+    if not finding.members:
+        return Weighed((), ())
     confirming = {witness_of[s]: s for s in finding.agreeing if testimonies[s].saved}
     against = {witness_of[s]: s for s in finding.dissenters if _speaks_by_session(testimonies[s])}
     names: tuple[list[str], list[str]] = ([], [])

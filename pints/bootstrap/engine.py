@@ -11,7 +11,7 @@ Pure: every method takes `now`, the three timescales read together, and returns 
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from pints.actions import Action, Announce, Log, RecordBelief, SetClock
@@ -77,7 +77,8 @@ class Bootstrap:
         self._was_anchored = bool(earlier.belief and earlier.belief[1] == Basis.ANCHORED.value)
         self._earlier_quorum = earlier.quorum
         self._config = config
-        self._identities = dict(witnesses)
+        self.identities = dict(witnesses)
+        """Of the witnesses, as far as they have shown who they are."""
         self._started = now
         self._testimonies: dict[str, Testimony] = {}
         self._certificates = Certificates(config.relaxed_dates == "never")
@@ -85,7 +86,8 @@ class Bootstrap:
         self._quorum: frozenset[str] = frozenset()
         self._refusals = Refusals()
         self._future = FutureFloor(config.future_floor == "unanimous")
-        self._unrecorded = False
+        self.unrecorded = False
+        """Whether the last belief could not be recorded (R9)."""
         self._restoring: Evidence | None = None
         """What the clock follows before there is a quorum."""
         if now.real >= floors.soft:
@@ -117,7 +119,7 @@ class Bootstrap:
     def witnesses(self) -> int:
         """N: the distinct witnesses of the configuration, whether or not they answer.  An NTP
         address is what a key server claims, so nobody lowers N by claiming another's."""
-        bare = {s: replace(i, addresses=frozenset()) for s, i in self._identities.items()}
+        bare = {s: replace(i, addresses=frozenset()) for s, i in self.identities.items()}
         return len(set(groups(bare).values()))
 
     @property
@@ -160,7 +162,7 @@ class Bootstrap:
         until then is what restores it.  Where no witness is configured, all may."""
         if self.belief is None and self._restoring is not None:
             return source == self._restoring.origin
-        if not self._identities:
+        if not self.identities:
             return True
         finding, receiver = self.finding, self._ledger.said.get(source)
         if finding is None or receiver is None:
@@ -199,18 +201,18 @@ class Bootstrap:
 
     def identify(self, source: str, identity: Identity) -> None:
         """A saved session tells the leaf key and address of a witness before it is asked."""
-        if source in self._identities:
-            self._identities[source] = identity
+        if source in self.identities:
+            self.identities[source] = identity
 
     def present(self, source: str, chain: Chain, identity: Identity, now: Reading) -> list[Action]:
         """A key exchange gave a chain that is good but, maybe, for its dates.  Raises
         UntrustedTimeError if its keys may not be used; `reconsider` what stands then."""
         at, believed = self.estimate(now.boot), self.belief is not None
-        witness = source in self._identities
+        witness = source in self.identities
         floor = self.lenient_floors.hard
         actions = self._certificates.admit(source, chain, at, believed, witness, floor)
         if witness:
-            self._identities[source] = identity
+            self.identities[source] = identity
         return [*actions]
 
     def reconsider(self, now: Reading) -> list[Action]:
@@ -218,18 +220,25 @@ class Bootstrap:
         return self._settle(now)
 
     def hear(
-        self, sample: Sample, window: Window | None, now: Reading, own: bytes = b""
+        self,
+        sample: Sample,
+        window: Window | None,
+        now: Reading,
+        own: bytes = b"",
+        smearing: Collection[str] = (),
     ) -> list[Action]:
         """A witness answered.  `window` is a saved session's; a fresh one has its chain's.
-        `own` is the reference id by which its server would name this machine."""
-        if not sample.authenticated or sample.source not in self._identities:
+        `own` is the reference id by which its server would name this machine, `smearing` are
+        the sources that do not tell of a leap second that is near."""
+        if not sample.authenticated or sample.source not in self.identities:
             return self._hear_anybody(sample, now)
         chain = self._certificates.chains.get(sample.source)
         windows = (window,) if window else chain.windows if chain else ()
         self._testimonies[sample.source] = Testimony(
             sample.source, sample.boot, sample.time, sample.distance, windows,
             window is not None, chain.roots if chain else (),
-            rules.r10_derived(sample.source, sample.reference_id, sample.stratum, own),
+            rules.r10_derived(sample.source, sample.reference_id, sample.stratum, own)
+            or rules.r10_smears(sample.source, smearing),
         )  # fmt: skip
         return self._settle(now)
 
@@ -254,10 +263,10 @@ class Bootstrap:
         if basis is None:
             return []
         if not ok:
-            known, self._unrecorded = self._unrecorded, True
+            known, self.unrecorded = self.unrecorded, True
             text = "R9: belief cannot be recorded in the runtime folder: not announced"
             return [] if known else [Log(logging.ERROR, text, "R9")]
-        self._unrecorded = False
+        self.unrecorded = False
         if self.state is not State.VERIFIED and self.verified_at is None:
             self.verified_at = now.boot
         self.state = follow(self.state, Event.QUORUM)
@@ -303,9 +312,9 @@ class Bootstrap:
 
     def _settle(self, now: Reading) -> list[Action]:
         """Let the witnesses deliberate, and follow the state table."""
-        witness_of = groups(self._identities)
+        witness_of = groups(self.identities)
         testimonies = self._testimonies
-        chains = self._certificates.of(self._identities)
+        chains = self._certificates.of(self.identities)
         terms = self._terms(self.floors, self.belief)
         finding = deliberate(testimonies.values(), witness_of, chains, terms, now.boot)
         self.finding = finding
@@ -423,7 +432,7 @@ class Bootstrap:
 
     def _lowered_floor(self, finding: Finding, now: Reading) -> list[Action]:
         """R8: the floor may be what is wrong."""
-        witness_of = groups(self._identities)
+        witness_of = groups(self.identities)
         low = [
             r.source for r in finding.refusals
             if r.rule == "R1" and self._testimonies[r.source].time < self.floors.hard
@@ -467,7 +476,7 @@ class Bootstrap:
     def _hear_anybody(self, sample: Sample, now: Reading) -> list[Action]:
         """An unauthenticated answer counts only where no witness is configured and the
         administrator said so (`step_provisional`)."""
-        if self._identities or not self._config.step_provisional or self.belief is not None:
+        if self.identities or not self._config.step_provisional or self.belief is not None:
             return []
         error = nanoseconds(sample.distance)
         low, high = Instant(sample.time - error), Instant(sample.time + error)

@@ -7,7 +7,7 @@ itself and `Refusals`, which says each one once and counts them.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pints.actions import Log
 from pints.bootstrap.belief import Belief, Floors
@@ -47,8 +47,8 @@ RULES: dict[str, Rule] = {
         ("pints.bootstrap.rules.r5_dates", "pints.worker.verdict.judge"),
     ),
     "R6": Rule(
-        "When the time is known every exchange is judged again; nothing is saved before "
-        "independent evidence, or an hour's agreement, confirms it.",
+        "When the time is known every exchange is judged again; independent evidence confirms "
+        "or disputes it, and nothing is saved before that, or an hour's agreement, confirms it.",
         ("pints.bootstrap.rules.r6_strict", "pints.bootstrap.rules.r6_contradiction"),
     ),
     "R7": Rule(
@@ -67,7 +67,11 @@ RULES: dict[str, Rule] = {
     "R10": Rule(
         "Later steps need a fresh quorum; who takes the time from us, or smears a leap second, "
         "has no vote.",
-        ("pints.bootstrap.rules.r10_derived", "pints.sync.leap.LeapWatch"),
+        (
+            "pints.bootstrap.rules.r10_derived",
+            "pints.bootstrap.rules.r10_smears",
+            "pints.sync.leap.LeapWatch",
+        ),
     ),
     "R11": Rule(
         "What nobody authenticated slows a source at most.",
@@ -266,6 +270,13 @@ def r10_derived(source: str, reference_id: bytes, stratum: int, own: bytes) -> R
     if reference_id == HOLDOVER_ID:
         return Refusal("R10", source, "is in holdover itself")
     return None
+
+
+def r10_smears(source: str, smearing: Collection[str]) -> Refusal | None:
+    """A source that does not tell of a leap second that is near, as the others do."""
+    if source not in smearing:
+        return None
+    return Refusal("R10", source, "does not tell of the leap second that is near: it smears it")
 
 
 def spell(windows: tuple[Window, ...]) -> str:

@@ -18,6 +18,7 @@ import os
 import select
 import socket
 import stat
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -32,6 +33,9 @@ MAX_CLIENTS = 8
 MAX_REQUEST = 64 * 1024
 PATIENCE = 5.0
 ACCEPT_PAUSE = 1.0  # seconds without new clients when the process is out of descriptors
+
+UCRED = struct.Struct("=iII")
+"""struct ucred: process, user, group."""
 
 MAX_WAITING = 4
 """Clients whose answer may be long in coming: they hold connections that others need."""
@@ -49,6 +53,11 @@ class Reply:
     def pending(self) -> bool:
         """Whether somebody still waits for it."""
         return self._client is not None and self._client.connected
+
+    @property
+    def privileged(self) -> bool:
+        """Whether root asks, or who runs the daemon: more than the socket's group may."""
+        return self._client is not None and self._client.user in (0, os.geteuid())
 
     def __call__(self, response: dict[str, Any]) -> None:
         client, self._client = self._client, None
@@ -159,6 +168,14 @@ class _Client:
         self._deadline: Timer | None = None
         loop.register(connection.fileno(), select.POLLIN, self._ready)
         self._wait(select.POLLIN)
+
+    @property
+    def user(self) -> int:
+        """Who has connected (unix(7), SO_PEERCRED); -1 for nobody any more."""
+        if not self.connected:
+            return -1
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size)
+        return int(UCRED.unpack(credentials)[1])
 
     @property
     def connected(self) -> bool:

@@ -138,6 +138,19 @@ def test_deferred_answer(world: World) -> None:
     assert world.answer(client) == {"echo": 2}
 
 
+def test_who_asks_is_known(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root and who runs the daemon may do more than the socket's group."""
+    client = world.connect()
+    client.send(b'{"do": "wait"}\n')
+    world.until(lambda: bool(world.waiting))
+    (reply,) = world.waiting
+    assert reply.privileged
+    monkeypatch.setattr(type(reply._client), "user", property(lambda _: 12345))
+    assert not reply.privileged
+    reply({})
+    assert not reply.privileged, "nobody asks any more"
+
+
 def test_half_closed_client_gets_its_answer(world: World) -> None:
     client = world.connect()
     client.send(b'{"do":"wait"}\n')
