@@ -37,8 +37,8 @@ class SourceConfig:
         form="address",
     )
     operator: str = option("", "who runs it; sources that share an operator are one witness")
-    minpoll: int = option(6, "shortest polling interval, log2 s", low=0, high=17)
-    maxpoll: int = option(10, "longest polling interval, log2 s", low=0, high=17)
+    minpoll: int = option(6, "shortest polling interval, log2 s", low=0, high=12)
+    maxpoll: int = option(10, "longest polling interval, log2 s", low=0, high=12)
     noselect: bool = option(False, "measure it, but never use it")
 
     @property

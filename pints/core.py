@@ -410,7 +410,7 @@ class Core:
                 association.renew(now.boot)
         actions = self.saving.on_state(self._sources(), now)
         if fresh and self.corroboration is not None:
-            actions += self.corroboration.compare_rtc(now.boot)
+            actions += self.corroboration.compare_rtc()
         return actions if bootstrap.steady else [*actions, *self.steering.rest(now)]
 
     def _notice_loss(self, association: Association, now: Reading) -> list[Action]:

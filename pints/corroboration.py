@@ -93,19 +93,19 @@ class Corroboration:
     def handle_rtc(self, name: str, reading: RtcReading, now: Reading) -> list[Action]:
         """It was read."""
         self.chip, self.reading = name, reading
+        self._read_due = after(now.boot, DAY)
         floors = self._bootstrap.lenient_floors
         said = rtc_evidence(name, reading, self.calibration, floors)
-        return self._bootstrap.offer(said, now) + self.compare_rtc(now.boot)
+        return self._bootstrap.offer(said, now) + self.compare_rtc()
 
-    def compare_rtc(self, now: Boot) -> list[Action]:
+    def compare_rtc(self) -> list[Action]:
         """Hold its last reading against anchored time: learn from it, set it where that is
-        worth it, look again tomorrow."""
+        worth it."""
         reading = self.reading
         true = self._discipline.true_time(reading.at.raw) if reading else None
         if reading is None or true is None or not self._bootstrap.anchored:
             return []
         error = self._discipline.bound(reading.at.raw)
-        self._read_due = after(now, DAY)
         known = self.calibration
         if known is not None:
             self.calibration = learn(known, reading, true, error)

@@ -195,7 +195,7 @@ def test_own_clock_needs_no_sources(file: Path) -> None:
         (SOURCE + 'nts = "yes"', "nts: expected true or false, found 'yes'", ""),
         (SOURCE + "minpoll = true", "minpoll: expected a whole number, found true", "polling"),
         (SOURCE + "minpoll = 6.0", "minpoll: expected a whole number, found 6.0", "polling"),
-        (SOURCE + "minpoll = 18", "minpoll: expected 0 to 17, found 18", "polling"),
+        (SOURCE + "minpoll = 18", "minpoll: expected 0 to 12, found 18", "polling"),
         (SOURCE + "port = -1", "port: expected 0 to 65535, found -1", "NTP port"),
         (SOURCE + "ca = [1]", "ca: expected a list of strings, found a list", ""),
         (SOURCE + "ca = 2026-01-01", "ca: expected a list of strings, found ", ""),

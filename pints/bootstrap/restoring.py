@@ -12,6 +12,8 @@ from pints.bootstrap.belief import Floors
 from pints.bootstrap.evidence import Evidence, Strength
 from pints.timescale import Instant, Reading, seconds
 
+ROUGHTIME = "roughtime"
+"""Origin of what a quorum of Roughtime servers says."""
 OPERATOR = "operator"
 """Origin of the evidence that `pints settime` gives."""
 RESTORE_OFFSET = 0.5
@@ -36,6 +38,8 @@ def _rank(one: Evidence, step_provisional: bool) -> int | None:
     if one.origin == OPERATOR:
         return 0
     ranks = {Strength.INDEPENDENT: 1, Strength.LOCAL: 3}
+    if one.origin == ROUGHTIME:  # of the network, which moves no clock without a quorum (R2)
+        return 2 if step_provisional else None
     if step_provisional:
         ranks[Strength.BELIEF] = 2
     return ranks.get(one.strength)

@@ -16,10 +16,10 @@ from typing import Protocol
 
 from pints.bootstrap.belief import DRIFT_UNSTEERED, Floors
 from pints.bootstrap.evidence import Evidence, Strength
+from pints.bootstrap.restoring import ROUGHTIME
 from pints.bootstrap.rules import Refusal
 from pints.timescale import Boot, Instant, iso, nanoseconds, seconds, span
 
-ORIGIN = "roughtime"
 LEAST_OPERATORS = 3
 """RFC 10049 section 8.1."""
 ROUNDS = 2
@@ -71,7 +71,7 @@ def judge(
     most = max(_voices(low, said) for low, _ in said)
     if most < needed:
         text = f"{most} of {configured} operators agree, {needed} are needed"
-        refusals.append(Refusal("R2", ORIGIN, text))
+        refusals.append(Refusal("R2", ROUGHTIME, text))
         return None, refusals
     low = min(low for low, _ in said if _voices(low, said) >= needed)
     high = max(high for _, high in said if _voices(high, said) >= needed)
@@ -81,7 +81,7 @@ def judge(
             text = f"outvoted, {span(away)} off what other operators agree on"
             refusals.append(_refuse("R2", operator, text))
     high = Instant(high + nanoseconds(DELIVERY))
-    return Evidence(ORIGIN, Strength.INDEPENDENT, now, low, high), refusals
+    return Evidence(ROUGHTIME, Strength.INDEPENDENT, now, low, high), refusals
 
 
 def _by_operator(
@@ -142,4 +142,4 @@ def _admit(reading: Reading, low: Instant, high: Instant, floors: Floors) -> Ref
 
 
 def _refuse(rule: str, who: str, text: str) -> Refusal:
-    return Refusal(rule, f"{ORIGIN} {who}", text)
+    return Refusal(rule, f"{ROUGHTIME} {who}", text)

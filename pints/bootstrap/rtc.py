@@ -32,10 +32,14 @@ a date far ahead is more often a chip's mistake than a machine's long sleep."""
 STRANGER = 14 * HOUR + UNMEASURED * 10 * YEAR
 """Error of a chip that pints did not set, seconds: people set clocks to local time, which is up
 to 14 h from UTC, and a battery lasts ten years."""
-WRITE_ABOVE = 0.2
-"""Offset at which setting the chip again is worth it, seconds."""
+WRITE_ABOVE = 1.0
+"""By how much the chip must have moved since it was set to be set again, seconds: what it is
+off is known and corrected, so only others who read it gain by that."""
 WRITE_EVERY = DAY
 """Shortest time between two settings, seconds.  Who else sets the chip is not fought."""
+MEASURE_FOR = 7 * DAY
+"""How long a chip that merely drifts is left alone, seconds: the longer the span, the better
+its drift is known."""
 CONFIRMED = 1.0
 """A chip that was just set and reads further off than this did not take it, seconds: one
 second is the resolution of all of them."""
@@ -157,9 +161,10 @@ def worth_writing(
         return f"its flags say {', '.join(reading.flags)}"
     if not calibration.ratcheted:
         return "somebody else has set it"
-    offset = seconds(reading.time - true_time)
-    if abs(offset) > WRITE_ABOVE + reading.error + error:
-        return f"it is {span(offset)} off"
+    moved = seconds(reading.time - true_time) - calibration.offset
+    rested = abs(seconds(true_time - calibration.set_at)) >= MEASURE_FOR
+    if rested and abs(moved) > WRITE_ABOVE + reading.error + error:
+        return f"it has drifted by {span(moved)}"
     return ""
 
 

@@ -108,7 +108,7 @@ def test_the_twin_of_a_witness_is_named() -> None:
         boot.shows(source)
     # d turns out to be a, by its key.
     boot.shows("d")
-    identity = boot.engine._identities["a"]
+    identity = boot.engine.identities["a"]
     boot.engine.identify("d", replace(identity, domain="d"))
     for source in "abcd":
         boot.says(source)

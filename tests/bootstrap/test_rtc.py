@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pints.bootstrap.belief import Floors
 from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.rtc import (
+    MEASURE_FOR,
     SPEAKS_FOR,
     STRANGER,
     UNMEASURED,
@@ -288,6 +289,7 @@ def test_a_jump_beyond_its_drift_is_noticed(jump: float, sign: int, passed: floa
 # --- setting it ------------------------------------------------------------------------------
 
 DAY_LATER = later(NOW, WRITE_EVERY + 60)
+WEEK_LATER = later(NOW, MEASURE_FOR + 60)
 
 
 @pytest.mark.parametrize(
@@ -296,9 +298,11 @@ DAY_LATER = later(NOW, WRITE_EVERY + 60)
         (None, NOW, 0.0, (), "never set"),
         (replace(fresh(), chip="another"), NOW, 0.0, (), "never set"),
         (fresh(), later(NOW, HOUR), 30.0, ("OSF",), ""),  # not twice a day
-        (fresh(), DAY_LATER, 0.6, (), ""),  # the resolution alone explains it
-        (fresh(), DAY_LATER, 1.5, (), "1.5 s off"),
-        (fresh(), DAY_LATER, -1.5, (), "-1.5 s off"),
+        (fresh(), WEEK_LATER, 1.2, (), ""),  # the resolution alone explains it
+        (fresh(), DAY_LATER, 2.5, (), ""),  # a week tells more of its drift
+        (fresh(), WEEK_LATER, 2.5, (), "drifted by 2.5 s"),
+        (fresh(), WEEK_LATER, -2.5, (), "drifted by -2.5 s"),
+        (replace(fresh(), offset=2.0), WEEK_LATER, 2.5, (), ""),  # it was left like that
         (fresh(), DAY_LATER, 0.0, ("OSF",), "OSF"),
         (replace(fresh(), ratcheted=False), DAY_LATER, 0.0, (), "somebody else"),
     ],
@@ -313,8 +317,8 @@ def test_when_it_is_set_again(
 
 
 def test_a_reading_at_the_edge_of_a_second_tells_smaller_offsets() -> None:
-    reading = RtcReading(later(DAY_LATER, 0.25), 0.01, (), AT)
-    assert worth_writing(CHIP, reading, fresh(), DAY_LATER, 0.01)
+    reading = RtcReading(later(WEEK_LATER, 1.05), 0.01, (), AT)
+    assert worth_writing(CHIP, reading, fresh(), WEEK_LATER, 0.01)
 
 
 @pytest.mark.parametrize("back", [said(NOW, "OSF"), said(later(NOW, 5.0)), said(later(NOW, -HOUR))])
