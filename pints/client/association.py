@@ -82,6 +82,8 @@ class Association:
         self._turn = 0
         """Which address is asked: the next one after each unanswered request."""
         self._pending: Pending | None = None
+        self._ignored = False
+        """A poll that did leave was not answered, and none has been since."""
         self._unasked = False
         """The last poll did not leave: there was nothing to ask with, or no way out."""
 
@@ -259,6 +261,7 @@ class Association:
         pending.useful = True
         pending.counted = False
         self.unanswered = 0
+        self._ignored = False
         self.reach = self.reach | 1
         self.counters.answers += 1
         self.last_answer = received.boot
@@ -275,7 +278,7 @@ class Association:
         if self._naks and session.switch_keys():
             self._naks = 0
         # A saved session has one cookie and no second chance: new keys are had beside it.
-        silent = session.saved and not session.proven and self.unanswered
+        silent = session.saved and not session.proven and self._ignored
         if self._naks > 1 or not session.cookies or silent:
             self.retry.want(now)
         return bool(session.cookies)
@@ -303,6 +306,7 @@ class Association:
             return
         self.reach = self.reach << 1 & 0xFF
         useful = not self._unasked and pending is not None and pending.useful
+        self._ignored = not useful and (self._ignored or not self._unasked)
         self._unasked = False
         if pending is not None:
             pending.counted = True  # though a late answer is still welcome
