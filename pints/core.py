@@ -47,6 +47,7 @@ from pints.timescale import (
     Reading,
     iso,
     nanoseconds,
+    seconds,
 )
 from pints.worker.messages import (
     Exchanged,
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 
 ROUGHTIME = ""
 """Stands for the source of a task that is for no source."""
+SLEPT, SLEW_LIMIT = 1.0, 1e-3
+"""By how much boot time may get ahead of raw time without a sleep: seconds, and a fraction."""
 RECEIVER_INTERVAL = 16.0
 """Seconds over which a clock that follows a receiver is steered."""
 OPERATOR_ERROR = 1.0
@@ -108,6 +111,7 @@ class Core:
         self._exchanges = Exchanges(self.bootstrap, remembered.names)
         self._lost: set[str] = set()
         """Sources that are known not to answer."""
+        self._latest = now
         self._told = ""
         """The last announcement."""
         self._said: dict[str, str] = {}
@@ -119,7 +123,7 @@ class Core:
 
     def begin(self, now: Reading) -> list[Action]:
         """The first actions: everything is asked at once, nothing waits for anything else."""
-        now = self._slews.without(now)
+        now = self._without_slews(now)
         saved = {s.source: s for s in self._remembered.sessions}
         for association in self.associations.values():
             session = self._exchanges.revived(saved.get(association.id), association.config)
@@ -143,7 +147,7 @@ class Core:
 
     def handle_timer(self, now: Reading) -> list[Action]:
         """Do what is due."""
-        return self._act(self._slews.without(now))
+        return self._act(self._without_slews(now))
 
     def handle_packet(
         self,
@@ -157,7 +161,8 @@ class Core:
     ) -> list[Action]:
         """A datagram came on the socket of the source's last request.  `own` is the reference
         id by which a server would name this machine."""
-        now, sent, received = map(self._slews.without, (now, sent, received))
+        now = self._without_slews(now)
+        sent, received = map(self._slews.without, (sent, received))
         association = self.associations[source]
         session = association.session
         near = self.bootstrap.estimate(now.boot).time
@@ -183,7 +188,7 @@ class Core:
 
     def handle_result(self, result: Result, now: Reading) -> list[Action]:
         """The worker has done a task."""
-        now = self._slews.without(now)
+        now = self._without_slews(now)
         source = self._exchanges.source_of(result)
         if source is None:
             return []
@@ -205,7 +210,7 @@ class Core:
 
     def handle_rtc(self, name: str, reading: "RtcReading", now: Reading) -> list[Action]:
         """The real-time clock was read."""
-        now = self._slews.without(now)
+        now = self._without_slews(now)
         reading = replace(reading, at=self._slews.without(reading.at))
         return self._follow(self._corroborating.handle_rtc(name, reading, now), now)
 
@@ -215,19 +220,19 @@ class Core:
 
     def handle_fix(self, name: str, fix: "Fix", now: Reading) -> list[Action]:
         """A receiver told the time."""
-        now = self._slews.without(now)
+        now = self._without_slews(now)
         fix = replace(fix, at=self._slews.without(fix.at))
         return self._follow(self._corroborating.handle_fix(name, fix, now), now)
 
     def receiver_lost(self, name: str, now: Reading) -> list[Action]:
         """A receiver was unplugged."""
-        now = self._slews.without(now)
+        now = self._without_slews(now)
         return self._follow(self._corroborating.receiver_lost(name, now), now)
 
     def set_time(self, time: Instant, now: Reading) -> list[Action]:
         """The operator says that it is `time` now.  UntrustedTimeError where it is known
         better, or beyond what may be."""
-        now = self._slews.without(now)
+        now = self._without_slews(now)
         floors = self.bootstrap.floors
         if self.bootstrap.belief is not None:
             raise UntrustedTimeError(
@@ -245,7 +250,7 @@ class Core:
 
     def network_changed(self, now: Reading) -> list[Action]:
         """A link or an address came up: whoever could not be reached may be now (R12)."""
-        now = self._slews.without(now)
+        now = self._without_slews(now)
         for association in self.associations.values():
             association.network_changed(now.boot)
         if self.corroboration is not None:
@@ -258,12 +263,12 @@ class Core:
 
     def belief_recorded(self, ok: bool, now: Reading) -> list[Action]:
         """The shell tells how `RecordBelief` went (R9)."""
-        now = self._slews.without(now)
+        now = self._without_slews(now)
         return self._follow(self.bootstrap.recorded(ok, now), now, steer_too=False)
 
     def save(self, now: Reading, final: bool = False) -> list[Action]:
         """What should outlast this daemon.  `final` is a clean stop."""
-        now = self._slews.without(now)
+        now = self._without_slews(now)
         return self._slewed(self.saving.everything(self._sources(), now, final), now)
 
     # --- what the reports read -----------------------------------------------------------
@@ -283,6 +288,17 @@ class Core:
         return selection.marks.get(source, UNUSABLE)
 
     # --- private -------------------------------------------------------------------------
+
+    def _without_slews(self, now: Reading) -> Reading:
+        """A reading as the core takes it.  Raw time stands still while the machine sleeps: what
+        is known of true time against it moves by as much."""
+        now = self._slews.without(now)
+        last, self._latest = self._latest, now
+        passed = now.boot - last.boot
+        slept = passed - (now.raw - last.raw)
+        if seconds(slept) > SLEPT + SLEW_LIMIT * seconds(passed):
+            self.discipline.shift(slept)
+        return now
 
     def _sources(self) -> list[Association]:
         return [a for a in self.associations.values() if a.id not in self._anchors]

@@ -25,13 +25,13 @@ class Basis(Enum):
 class Event(Enum):
     """What moves the state."""
 
-    FLOORED = "clock at or above the soft floor"
-    BELIEVED = "fewer witnesses than needed agree"
-    UNBELIEVED = "no witness is left"
-    SUNK = "no witness is left, and the clock is below the soft floor"
-    QUORUM = "a quorum agrees and all windows fit"
-    CONTRADICTED = "independent evidence or a newer chain contradicts"
-    QUORUM_LOST = "the quorum is lost"
+    FLOORED = "the clock is at or above the soft floor"
+    BELIEVED = "somebody says the time, but no quorum agrees"
+    UNBELIEVED = "nobody says the time any more"
+    SUNK = "nobody says the time any more, and the clock is below the soft floor"
+    QUORUM = "a quorum agrees and nothing disputes it"
+    CONTRADICTED = "independent evidence disputes the quorum or a newer certificate vetoes it"
+    QUORUM_LOST = "fewer than a quorum still agree"
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
