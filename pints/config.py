@@ -256,7 +256,8 @@ def _from_network(config: Config, path: str) -> Config:
     except ConfigError as e:
         log.warning("%s: ignored", e)
         return config
-    known = {source.id for source in config.sources}
+    known = {source.id for source in (*config.sources, *config.anchors)}
+    known |= {receiver.id for receiver in config.refclocks}
     added = tuple(source for source in new.sources if source.id not in known)
     network = config.network | {source.id for source in added}
     return replace(config, sources=config.sources + added, network=network)
@@ -296,6 +297,12 @@ def merge(config: Config, document: Mapping[str, Any], path: str) -> Config:
 def check(config: Config, path: str) -> None:
     """What no single option shows: ConfigError for the impossible."""
     seen: set[str] = set()
+    for receiver in config.refclocks:
+        if receiver.id in seen:
+            raise ConfigError(
+                f"{path}: [[refclock]] {receiver.id} stands there twice", "remove one of the two"
+            )
+        seen.add(receiver.id)
     for source in (*config.sources, *config.anchors):
         if source.id in seen:
             raise ConfigError(

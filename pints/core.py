@@ -26,6 +26,7 @@ from pints.bootstrap.engine import Bootstrap, Earlier
 from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.restoring import OPERATOR
 from pints.bootstrap.rules import Refusal
+from pints.bootstrap.states import State
 from pints.bootstrap.witness import identity, is_witness
 from pints.client.association import LOST_AFTER, Association, Failure, Remark
 from pints.client.batches import Batches
@@ -57,7 +58,6 @@ from pints.worker.messages import (
 )
 
 if TYPE_CHECKING:
-    from pints.bootstrap.rtc import Calibration
     from pints.corroboration import Corroboration
     from pints.drivers import Fix, RtcReading
 
@@ -104,7 +104,7 @@ class Core:
             boot_id=remembered.boot_id, board=remembered.board, durable=remembered.durable,
             quorum_kept=remembered.quorum is not None,
         )  # fmt: skip
-        self.corroboration = self._corroborate(entropy, remembered.calibration, now)
+        self.corroboration = self._corroborate(entropy, remembered, now)
         self._remembered = remembered
         self._anchors = {s.id for s in config.anchors}
         self._polls = {s.id: PollControl(s.minpoll, s.maxpoll) for s in config.sources}
@@ -234,6 +234,11 @@ class Core:
         better, or beyond what may be."""
         now = self._without_slews(now)
         floors = self.bootstrap.floors
+        if self.bootstrap.state is State.DISPUTED:
+            raise UntrustedTimeError(
+                "R6", "the time is disputed: nobody's word decides that",
+                "`pints bootstrap` shows who says what; remove the source that is wrong",
+            )  # fmt: skip
         if self.bootstrap.belief is not None:
             raise UntrustedTimeError(
                 "R10", "this boot has verified the time: nobody's word moves the clock",
@@ -334,7 +339,7 @@ class Core:
         return self.saving.backoffs({a.id: a.retry.backoff for a in self.associations.values()})
 
     def _corroborate(
-        self, entropy: Callable[[int], bytes], calibration: "Calibration | None", now: Reading
+        self, entropy: Callable[[int], bytes], remembered: Remembered, now: Reading
     ) -> "Corroboration | None":
         config = self.config
         if not (config.rtc.driver or config.refclocks or config.bootstrap.roughtime):
@@ -342,7 +347,10 @@ class Core:
         # Imported only where it is configured: not needed costs nothing.
         from pints.corroboration import Corroboration
 
-        return Corroboration(config, calibration, self.bootstrap, self.discipline, entropy, now)
+        return Corroboration(
+            config, remembered.calibration, remembered.board,
+            self.bootstrap, self.discipline, entropy, now,
+        )  # fmt: skip
 
     @property
     def _corroborating(self) -> "Corroboration":

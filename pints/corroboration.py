@@ -42,12 +42,14 @@ class Corroboration:
         self,
         config: Config,
         calibration: Calibration | None,
+        board: str,
         bootstrap: Bootstrap,
         discipline: Discipline,
         entropy: Callable[[int], bytes],
         now: Reading,
     ) -> None:
         self.calibration = calibration
+        self._board = board
         self.chip = ""
         """The real-time clock's name, once it was read."""
         self.reading: RtcReading | None = None
@@ -127,7 +129,7 @@ class Corroboration:
 
     def _keep_calibration(self) -> list[Action]:
         assert self.calibration is not None
-        return [Save(RTC_FILE, encode_calibration(self.calibration))]
+        return [Save(RTC_FILE, encode_calibration(self.calibration, self._board))]
 
     # --- receivers ---
 
@@ -140,7 +142,9 @@ class Corroboration:
         said = fixes.hear(fix)
         if fixes.steady and not config.noselect:
             self._discipline.add(fix_sample(fix, name, floors))
-        return [] if said is None else self._bootstrap.offer(said, now)
+        if said is None or config.noselect:
+            return []
+        return self._bootstrap.offer(said, now)
 
     def receiver_lost(self, name: str, now: Reading) -> list[Action]:
         """A receiver was unplugged."""

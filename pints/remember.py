@@ -69,7 +69,7 @@ def remember(
         _read(store, QUORUM_FILE, partial(decode_quorum, board=board)),
         _read(store, NAMES_FILE, Names.decode) or Names(),
         _of_this_boot(runtime, BACKOFFS_FILE, partial(decode_backoffs, boot_id=boot_id)) or {},
-        _calibration(store) if has_rtc else None,
+        _calibration(store, board) if has_rtc else None,
     )  # fmt: skip
 
 
@@ -192,10 +192,10 @@ def _read(store: Store, name: str, decode: Callable[[bytes], T], strict: bool = 
     return None
 
 
-def _calibration(store: Store) -> "Calibration | None":
+def _calibration(store: Store, board: str) -> "Calibration | None":
     from pints.bootstrap.rtc import decode_calibration  # for those who have a chip
 
-    return _read(store, RTC_FILE, decode_calibration)
+    return _read(store, RTC_FILE, partial(decode_calibration, board=board))
 
 
 def _decode_time(data: bytes) -> tuple[int, int]:

@@ -24,6 +24,8 @@ WITNESS_FILES = ("/usr/lib/clock-epoch", TIMESYNC_CLOCK)
 """Files whose modification time is a time that has passed, as systemd reads them."""
 RTC = "/sys/class/rtc/rtc0/since_epoch"
 """Where the kernel shows the real-time clock that it has a driver for, in s."""
+FORGOTTEN = (TIME_FILE, "rtc.json", "quorum.json", *(f"sessions/{n}.json" for n in range(3)))
+"""What a false time may have left in the state folder."""
 MAX_SIZE = 4096
 USAGE = "usage: pints restore [--state DIR] [--dry-run] [--forget]"
 
@@ -168,20 +170,26 @@ def main(argv: "list[str]", now: int = 0, set_clock: "object" = None) -> int:
 
 
 def _forget(state: str, dry: bool) -> int:
-    """Move the saved time aside: the way out when it was poisoned."""
-    path = f"{state}/{TIME_FILE}"
-    if dry:
-        _say(f"would be: {path} forgotten")
-        return 0
-    try:
-        os.replace(path, f"{path}.forgotten")
-    except FileNotFoundError:
+    """Move the saved time aside, and all that vouches for it: the way out when it was
+    poisoned."""
+    found = 0
+    for name in FORGOTTEN:
+        path = f"{state}/{name}"
+        try:
+            if dry:
+                os.stat(path)
+            else:
+                os.replace(path, f"{path}.forgotten")
+        except FileNotFoundError:
+            continue
+        except OSError as e:
+            _say(f"{path}: {e.strerror}")
+            return 1
+        found += 1
+        _say(f"would be: {path} forgotten" if dry else f"forgotten; kept as {path}.forgotten")
+    if not found:
         _say(f"nothing saved in {state}")
-    except OSError as e:
-        _say(f"{path}: {e.strerror}")
-        return 1
-    else:
-        _say(f"saved time forgotten; it is kept as {path}.forgotten")
+    elif not dry:
         _say("a pints that runs would save it again: stop it first, forget, start it again")
     return 0
 

@@ -21,6 +21,9 @@ from pints.sync.discipline import Discipline
 from pints.timescale import DAY, Boot, Instant, Reading, after
 
 DRIFT_FILE = "drift.json"
+QUORUM_STEP = 60.0
+"""The quorum's record is written when it has agreed for this long, seconds, then whenever that
+has doubled: six times in the hour that it may take."""
 NAMES_FILE = "names.json"
 RTC_FILE = "rtc.json"
 """The calibration of the real-time clock."""
@@ -63,7 +66,8 @@ class Saving:
         self.anchored = False
         """Whether sessions were ever saved, or set out to be, in this life."""
         self._quorum_kept = quorum_kept
-        self._recorded = False
+        self._recorded: float | None = None
+        """For how long the quorum had agreed when it was written last, seconds."""
 
     @property
     def sessions_allowed(self) -> bool:
@@ -137,11 +141,15 @@ class Saving:
         return [SaveForBoot(BACKOFFS_FILE, encode_backoffs(backoffs, self._boot_id).encode())]
 
     def _keep_quorum(self, now: Reading) -> list[Action]:
-        """Who verified this boot, for the next one to confirm (R6)."""
+        """Who verified this boot and has agreed for how long, for the next one to go on with
+        (R6): at once and some times more, for many a boot ends by the plug."""
         record = self._bootstrap.quorum(self._boot_id, now.boot)
-        if self._recorded or record is None or self._bootstrap.basis is not Basis.WINDOWS:
+        if record is None or self._bootstrap.basis is not Basis.WINDOWS:
             return []
-        self._recorded = self._quorum_kept = True
+        agreed = max(record.agreed.values(), default=0.0)
+        if self._recorded is not None and agreed < 2 * self._recorded + QUORUM_STEP:
+            return []
+        self._recorded, self._quorum_kept = agreed, True
         data = encode_quorum(record, self._board)
         return [Save(QUORUM_FILE, data), SaveTime(self._ratcheted, record.time, True)]
 

@@ -22,7 +22,10 @@ class Certificates:
     def __init__(self, strict: bool) -> None:
         """`strict`: no relaxed exchange is wanted (`relaxed_dates = "never"`)."""
         self.chains: dict[str, Chain] = {}
-        """Those that may be used, and those that only veto (R4)."""
+        """Those that may be used."""
+        self._vetoing: dict[str, Chain] = {}
+        """Those refused for their dates: no reason to overhear what they say of the time (R4).
+        Each lasts until its server shows another."""
         self.forgiven: set[str] = set()
         """Sources whose dates were ever forgiven in this boot."""
         self.before_floor: set[str] = set()
@@ -44,13 +47,14 @@ class Certificates:
                 "pints restore --forget",
             )
         self.before_floor.discard(source)
+        self._vetoing[source] = chain
         vetoes = believed and witness
         if vetoes and (refusal := rules.r4_future(source, chain, at.low, at.high)):
-            self.chains[source] = chain  # it vetoes until its server shows another
             raise _untrusted(refusal, "a witness from the future disputes what is believed")
         if refusal := rules.r5_dates(source, chain, at, believed, self._strict):
             advice = 'set relaxed_dates = "until-verified", or wait for its dates'
             raise _untrusted(refusal, "its operator must renew it" if believed else advice)
+        del self._vetoing[source]
         self.chains[source] = chain
         if chain.good(at.low, at.high):
             self._relaxed.discard(source)
@@ -72,8 +76,12 @@ class Certificates:
         text = f"R6: judged again at {iso(belief.time)} and good: {good}"
         return refused, [Log(logging.INFO, text)] if good else []
 
+    def shown(self, sources: Collection[str]) -> dict[str, Chain]:
+        """The last chain that each of these has shown, whether it may be used or not."""
+        return {s: c for s, c in {**self.chains, **self._vetoing}.items() if s in sources}
+
     def of(self, sources: Collection[str]) -> dict[str, Chain]:
-        """The chains of these sources."""
+        """The chains of these sources that may be used."""
         return {s: chain for s, chain in self.chains.items() if s in sources}
 
 

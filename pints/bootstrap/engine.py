@@ -32,7 +32,7 @@ from pints.chain import Chain, Window
 from pints.config import BootstrapConfig
 from pints.frozen import dataclass
 from pints.sample import Sample
-from pints.timescale import HOUR, Boot, Instant, Reading, after, iso, nanoseconds, seconds, span
+from pints.timescale import HOUR, Boot, Instant, Reading, iso, nanoseconds, seconds, span
 
 ANCHOR_AFTER = HOUR
 """How long the same quorum must go on agreeing to confirm itself, seconds."""
@@ -67,7 +67,6 @@ class Bootstrap:
         self.finding: Finding | None = None
         self.weighed = NOBODY
         """What independent evidence says of the finding."""
-        self.verified_at: Boot | None = None
         self.pending: Basis | None = None
         """What `verified` will rest on once the belief is recorded."""
         self.dropped: list[tuple[str, str]] = []
@@ -83,7 +82,9 @@ class Bootstrap:
         self._testimonies: dict[str, Testimony] = {}
         self._certificates = Certificates(config.relaxed_dates == "never")
         self._ledger = Ledger()
-        self._quorum: frozenset[str] = frozenset()
+        self._agreeing_since: dict[str, Boot] = {}
+        """Since when each source has agreed without a break, undisputed (R6)."""
+        self._was_disputed = bool(earlier.belief and earlier.belief[1] == State.DISPUTED.value)
         self._refusals = Refusals()
         self._future = FutureFloor(config.future_floor == "unanimous")
         self.unrecorded = False
@@ -92,6 +93,8 @@ class Bootstrap:
         """What the clock follows before there is a quorum."""
         if now.real >= floors.soft:
             self.state = follow(self.state, Event.FLOORED)
+        if self._was_disputed:
+            self.state = follow(self.state, Event.CONTRADICTED)
 
     # --- what others may ask -------------------------------------------------------------
 
@@ -107,8 +110,8 @@ class Bootstrap:
 
     @property
     def chains(self) -> dict[str, Chain]:
-        """The certificates that the sources have shown, and that were let in or veto."""
-        return self._certificates.chains
+        """The last certificates that the witnesses have shown, whether let in or not."""
+        return self._certificates.shown(self.identities)
 
     @property
     def testimonies(self) -> list[Testimony]:
@@ -135,8 +138,8 @@ class Bootstrap:
 
     @property
     def single_issuer(self) -> bool:
-        """Whether one root key stands behind the whole quorum (R6)."""
-        return self._of_single_issuer(self._quorum)
+        """Whether one root key stands behind all who agree (R6)."""
+        return self.finding is not None and self._of_single_issuer(self.finding.agreeing)
 
     @property
     def anchored(self) -> bool:
@@ -157,11 +160,18 @@ class Bootstrap:
         it, for what lies below would never be seen."""
         return replace(self.floors, ratcheted=Instant(0)) if self._future.allowed else self.floors
 
+    @property
+    def standing(self) -> Belief | None:
+        """The belief that others are held against: none while one that has nothing but its
+        windows is disputed."""
+        sure = self._was_anchored or self.basis is Basis.ANCHORED
+        return None if self.state is State.DISPUTED and not sure else self.belief
+
     def agrees(self, source: str) -> bool:
         """Whether a source may steer the clock: it says what the witnesses agreed on last, or
         until then is what restores it.  Where no witness is configured, all may."""
         if self.belief is None and self._restoring is not None:
-            return source == self._restoring.origin
+            return self._restoring.origin in (source, _plain(source))
         if not self.identities:
             return True
         finding, receiver = self.finding, self._ledger.said.get(source)
@@ -173,8 +183,8 @@ class Bootstrap:
         """What certificates are judged at: the belief; where none stands, what restores the
         clock, or the soft floor moved on by the boot clock (a mere order of magnitude, so its
         error is 0)."""
-        if self.belief is not None:
-            return self.belief.at(now)
+        if self.standing is not None:
+            return self.standing.at(now)
         best = self._foremost(now)
         if best is not None:
             return Belief(best.middle, now, best.error)
@@ -207,7 +217,7 @@ class Bootstrap:
     def present(self, source: str, chain: Chain, identity: Identity, now: Reading) -> list[Action]:
         """A key exchange gave a chain that is good but, maybe, for its dates.  Raises
         UntrustedTimeError if its keys may not be used; `reconsider` what stands then."""
-        at, believed = self.estimate(now.boot), self.belief is not None
+        at, believed = self.estimate(now.boot), self.standing is not None
         witness = source in self.identities
         floor = self.lenient_floors.hard
         actions = self._certificates.admit(source, chain, at, believed, witness, floor)
@@ -244,9 +254,8 @@ class Bootstrap:
 
     def lose(self, source: str, now: Reading) -> list[Action]:
         """A source left three polls unanswered, or its keys were destroyed."""
-        if self._testimonies.pop(source, None) is None:
-            return self.withdraw(source, now)
-        return self._settle(now)
+        heard = self._testimonies.pop(source, None) is not None
+        return self._settle(now) if self._ledger.drop(_plain(source)) or heard else []
 
     def offer(self, said: Evidence | Refusal, now: Reading) -> list[Action]:
         """Anything but a witness spoke: a clock, a receiver, an anchor, the operator."""
@@ -267,8 +276,6 @@ class Bootstrap:
             text = "R9: belief cannot be recorded in the runtime folder: not announced"
             return [] if known else [Log(logging.ERROR, text, "R9")]
         self.unrecorded = False
-        if self.state is not State.VERIFIED and self.verified_at is None:
-            self.verified_at = now.boot
         self.state = follow(self.state, Event.QUORUM)
         self.basis = basis
         return self._announce(self._quorum_text())
@@ -277,11 +284,10 @@ class Bootstrap:
         """Who agrees now and on what, for a later boot to confirm; None while nobody does."""
         if self.state is not State.VERIFIED or self.belief is None or self.finding is None:
             return None
-        members = {
-            s: self._certificates.chains[s].leaf_not_before
-            for s in sorted(self.finding.members) if s in self._certificates.chains
-        }  # fmt: skip
-        return QuorumRecord(boot_id, members, self.belief.at(now).low)
+        shown = self._certificates.of(self.finding.agreeing)
+        members = {s: chain.leaf_not_before for s, chain in sorted(shown.items())}
+        agreed = {s: self._agreed_for(s, now) for s in members}
+        return QuorumRecord(boot_id, members, self.belief.at(now).low, agreed)
 
     def ratchet(self, now: Boot) -> Instant:
         """The ratcheted saved time from now on (R7): the least that a verified, anchored clock
@@ -314,9 +320,9 @@ class Bootstrap:
         """Let the witnesses deliberate, and follow the state table."""
         witness_of = groups(self.identities)
         testimonies = self._testimonies
-        chains = self._certificates.of(self.identities)
-        terms = self._terms(self.floors, self.belief)
-        finding = deliberate(testimonies.values(), witness_of, chains, terms, now.boot)
+        chains = self._certificates.shown(self.identities)
+        terms = self._terms(self.floors, self.standing)
+        finding = deliberate(testimonies.values(), self.identities, chains, terms, now.boot)
         self.finding = finding
         evidence = self._ledger.within(self.floors, now.boot)
         self.weighed = weigh(finding, testimonies, witness_of, evidence, now.boot)
@@ -326,6 +332,9 @@ class Bootstrap:
         actions: list[Action] = [*self._report(finding.refusals, now.boot)]
         if reached:
             return actions + self._agreed(finding, now)
+        self._agreeing_since = {
+            s: since for s, since in self._agreeing_since.items() if s in finding.agreeing
+        }
         if lowered := self._lowered_floor(finding, now):
             return actions + lowered
         return actions + self._short_of_quorum(finding, now)
@@ -360,10 +369,10 @@ class Bootstrap:
         for refusal in refused:
             actions += self._destroy(refusal)
         actions += logs
-        if self.state is State.DISPUTED or len(finding.members & self._quorum) < self.needed:
-            # The hour of R6 is for one quorum, undisputed: another's begins now.
-            self._quorum = finding.members
-            self.verified_at = now.boot if self.state is State.VERIFIED else None
+        # The hour of R6 is for each source that has agreed all the time, undisputed.
+        self._agreeing_since = {
+            s: self._agreeing_since.get(s, now.boot) for s in sorted(finding.agreeing)
+        }
         basis = self._basis(finding, now.boot)
         if self.state is State.VERIFIED and basis is self.basis:
             return actions
@@ -392,21 +401,32 @@ class Bootstrap:
             return Basis.ANCHORED
         if self.weighed.contradicting:
             return Basis.WINDOWS
-        return Basis.ANCHORED if self._confirms_itself(finding, now) else Basis.WINDOWS
+        return Basis.ANCHORED if self._confirms_itself(finding) else Basis.WINDOWS
 
-    def _confirms_itself(self, finding: Finding, now: Boot) -> bool:
-        """Whether the same quorum, strict, still agrees an hour later or in a later boot."""
-        earlier = self._earlier_quorum
-        if earlier is not None and finding.low >= earlier.time:
-            strict = self._certificates.of(finding.members - self._certificates.forgiven)
-            again = {s for s, c in strict.items() if earlier.confirmed_by(s, c.leaf_not_before)}
-            if len(again) >= self.needed and not self._of_single_issuer(again):
-                return True
-        if self.verified_at is None:
-            return False
-        late = after(self.verified_at, ANCHOR_AFTER)
-        still = {s for s in finding.members & self._quorum if self._testimonies[s].boot >= late}
-        return len(still) >= self.needed and not self._of_single_issuer(still)
+    def _confirms_itself(self, finding: Finding) -> bool:
+        """Whether the same quorum, strict, has agreed for an hour: in this boot, or over
+        several on this board."""
+        late = {
+            s for s in finding.agreeing & self._testimonies.keys()
+            if self._agreed_for(s, self._testimonies[s].boot) >= ANCHOR_AFTER
+        }  # fmt: skip
+        voices = len(set(groups({s: self.identities[s] for s in late}).values()))
+        return voices >= self.needed and not self._of_single_issuer(late)
+
+    def _agreed_for(self, source: str, now: Boot) -> float:
+        """For how long a source has agreed, in this boot and those before it, seconds."""
+        since = self._agreeing_since.get(source, now)
+        return max(seconds(now - since), 0.0) + self._agreed_before(source)
+
+    def _agreed_before(self, source: str) -> float:
+        """For how long a source agreed in earlier boots, seconds: nothing unless its
+        certificate is no older now than then, and its dates did not have to be forgiven."""
+        earlier, chain = self._earlier_quorum, self._certificates.chains.get(source)
+        if earlier is None or chain is None or source in self._certificates.forgiven:
+            return 0.0
+        if self.belief is None or self.belief.low < earlier.time:
+            return 0.0
+        return earlier.agreed_for(source, chain.leaf_not_before)
 
     def _of_single_issuer(self, sources: Iterable[str]) -> bool:
         known = (self._testimonies[s].roots for s in sources if s in self._testimonies)
@@ -419,16 +439,23 @@ class Bootstrap:
             return next(r for r in finding.refusals if r.rule == "R4")
         if self._was_anchored or self.basis is Basis.ANCHORED:
             return None
-        against = list(self.weighed.contradicting)
-        return rules.r6_contradiction(len(self.weighed.confirming), against)
+        confirming, against = len(self.weighed.confirming), list(self.weighed.contradicting)
+        if self._was_disputed and confirming <= len(against):
+            text = "disputed before pints was started again: only independent evidence ends that"
+            return Refusal("R9", "this boot", text)
+        return rules.r6_contradiction(confirming, against)
 
     def _contradicted(self, refusal: Refusal, finding: Finding, now: Boot) -> list[Action]:
         refusals = dict.fromkeys((*finding.refusals, refusal))
         actions: list[Action] = [*self._report(refusals, now)]
         before, self.state = self.state, follow(self.state, Event.CONTRADICTED)
-        if self.state is not before:
-            actions += self._announce(f"disputed: clock kept, not served; {refusal}")
-        return actions
+        if self.state is before:
+            return actions
+        self._agreeing_since.clear()
+        # Recorded, or a restart would reopen it (R9).
+        disputed = self.belief or Belief(finding.middle, now, finding.half_width)
+        actions.append(RecordBelief(disputed, self.state.value))
+        return actions + self._announce(f"disputed: clock kept, not served; {refusal}")
 
     def _lowered_floor(self, finding: Finding, now: Reading) -> list[Action]:
         """R8: the floor may be what is wrong."""
@@ -442,7 +469,7 @@ class Bootstrap:
         if not self._future.allowed:
             return actions
         terms = self._terms(self.lenient_floors, None)
-        said = deliberate(self._testimonies.values(), witness_of, {}, terms, now.boot)
+        said = deliberate(self._testimonies.values(), self.identities, {}, terms, now.boot)
         weighed = weigh(said, self._testimonies, witness_of, self._ledger.said.values(), now.boot)
         confirmed = bool(weighed.confirming) and not weighed.contradicting
         voices = len({witness_of[s] for s in self._testimonies})
@@ -480,13 +507,12 @@ class Bootstrap:
             return []
         error = nanoseconds(sample.distance)
         low, high = Instant(sample.time - error), Instant(sample.time + error)
-        refusal = rules.r1_bounds(sample.source, low, high, self.floors)
-        refusal = refusal or rules.r2_width(
-            sample.source, sample.distance, self._config.max_distance
-        )
+        origin, limit = _plain(sample.source), self._config.max_distance
+        refusal = rules.r1_bounds(origin, low, high, self.floors)
+        refusal = refusal or rules.r2_width(origin, sample.distance, limit)
         if refusal is not None:
             return self.offer(refusal, now)
-        return self.offer(Evidence(sample.source, Strength.BELIEF, sample.boot, low, high), now)
+        return self.offer(Evidence(origin, Strength.BELIEF, sample.boot, low, high), now)
 
     def _destroy(self, refusal: Refusal) -> list[Action]:
         self._testimonies.pop(refusal.source, None)
@@ -519,3 +545,9 @@ class Bootstrap:
             f"verified ({self.basis.value}{notes}): {iso(self.belief.time)} "
             f"+- {span(self.belief.error)}, {members} of {self.witnesses} witnesses agree{by}"
         )
+
+
+def _plain(source: str) -> str:
+    """The origin of an unauthenticated source's word: no name that a network chooses may pass
+    for a clock's or the administrator's."""
+    return f"plain {source}"

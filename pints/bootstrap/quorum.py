@@ -10,6 +10,7 @@ from dataclasses import replace
 from pints.bootstrap import rules
 from pints.bootstrap.belief import Belief, Floors
 from pints.bootstrap.rules import Refusal
+from pints.bootstrap.witness import Identity, groups
 from pints.chain import Chain, Window
 from pints.frozen import dataclass
 from pints.timescale import Boot, Instant, nanoseconds, seconds, span
@@ -76,14 +77,15 @@ class Terms:
 
 def deliberate(
     testimonies: Iterable[Testimony],
-    witness_of: Mapping[str, str],
+    identities: Mapping[str, Identity],
     chains: Mapping[str, Chain],
     terms: Terms,
     now: Boot,
 ) -> Finding:
     """Find what the most witnesses agree on at the boot instant `now`, under R1 to R4.
 
-    `chains` are all that were presented and not refused, whether their servers answer or not.
+    `identities` tell which of them are one witness; `chains` are all that were shown and are
+    good but, maybe, for their dates, whether their servers answer or not.
     """
     refusals: list[Refusal] = []
     silenced: dict[str, Belief] = {}
@@ -102,7 +104,7 @@ def deliberate(
             wide = replace(grown, error=grown.error + DISAGREEMENT)
             voting[testimony.source] = (testimony, wide)
     while True:
-        finding = _agree(voting, witness_of, terms)
+        finding = _agree(voting, identities, terms)
         liars = _outside_windows(finding, voting)
         if not liars:
             break
@@ -133,13 +135,14 @@ def _admit(said: Testimony, grown: Belief, terms: Terms) -> Refusal | None:
 
 
 def _agree(
-    voting: Mapping[str, tuple[Testimony, Belief]], witness_of: Mapping[str, str], terms: Terms
+    voting: Mapping[str, tuple[Testimony, Belief]], identities: Mapping[str, Identity], terms: Terms
 ) -> Finding:
     """Marzullo over the sources, counted by witness.
 
     Sources that are one witness are one voice on whichever side they stand: a second name
-    adds nothing, and who passes for another's twin cannot silence it.  Of equally many
-    voices the narrowest intersection wins, then the earliest.
+    adds nothing.  Who is one with whom is asked of each side by itself, so that nobody makes
+    twins of two others by passing for both.  Of equally many voices the narrowest intersection
+    wins, then the earliest.
     """
     nobody: frozenset[str] = frozenset()
     if not voting:
@@ -152,7 +155,7 @@ def _agree(
     found: tuple[int, float, float, frozenset[str]] | None = None
     for start in sorted({low for low, _ in intervals.values()}):
         agreeing = frozenset(s for s, (low, high) in intervals.items() if low <= start <= high)
-        voices = len({witness_of[s] for s in agreeing})
+        voices = len(set(_witnesses(agreeing, identities).values()))
         end = min(intervals[s][1] for s in agreeing)
         if found is None or (-voices, end - start) < (-found[0], found[2] - found[1]):
             found = voices, start, end, agreeing
@@ -160,6 +163,7 @@ def _agree(
     _, start, end, agreeing = found
     low = max(Instant(reference + nanoseconds(start)), terms.floors.hard)
     high = min(Instant(reference + nanoseconds(end)), terms.floors.ceiling)
+    witness_of = _witnesses(agreeing, identities)
     members: dict[str, str] = {}
     for source in sorted(agreeing, key=lambda s: (voting[s][1].error, s)):
         members.setdefault(witness_of[source], source)
@@ -169,6 +173,11 @@ def _agree(
         outvoted.append(Refusal("R2", source, f"outvoted, {span(away)} off what others agree on"))
     dissenters = frozenset(intervals) - agreeing
     return Finding(low, high, frozenset(members.values()), agreeing, dissenters, tuple(outvoted))
+
+
+def _witnesses(sources: Iterable[str], identities: Mapping[str, Identity]) -> dict[str, str]:
+    """Each source's witness, as far as these sources alone tell."""
+    return groups({source: identities[source] for source in sources})
 
 
 def _outside_windows(

@@ -1,15 +1,17 @@
-"""What a quorum agreed on, kept for the next boot: the same one, strict, confirms it (R6).
+"""What a quorum agreed on and for how long, kept for the next boots: the same one, strict,
+confirms it when all that comes to an hour (R6).
 
-Guarantees: it is bound to the board that saw it, and a witness confirms only with a certificate
+Guarantees: it is bound to the board that saw it, and a witness goes on only with a certificate
 that is not older than the one it showed then, for no server goes back to an expired one.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import field
 
 from pints.errors import StateError
 from pints.frozen import dataclass
-from pints.timescale import Instant
+from pints.timescale import DAY, Instant
 
 QUORUM_FILE = "quorum.json"
 """In the state folder."""
@@ -24,10 +26,13 @@ class QuorumRecord:
     """Its sources, and since when the certificate of each was good."""
     time: Instant
     """What they agreed on, at least."""
+    agreed: Mapping[str, float] = field(default_factory=dict)
+    """For how long each has, in that boot and those before it, seconds."""
 
-    def confirmed_by(self, source: str, leaf_not_before: Instant) -> bool:
-        """Whether a source of the present boot was in it, with no newer certificate."""
-        return source in self.members and leaf_not_before >= self.members[source]
+    def agreed_for(self, source: str, leaf_not_before: Instant) -> float:
+        """For how long a source that shows this certificate now has agreed, seconds."""
+        since = self.members.get(source)
+        return 0.0 if since is None or leaf_not_before < since else self.agreed.get(source, 0.0)
 
 
 def encode_quorum(record: QuorumRecord, board: str) -> bytes:
@@ -40,6 +45,7 @@ def encode_quorum(record: QuorumRecord, board: str) -> bytes:
                 "boot": record.boot_id,
                 "members": dict(record.members),
                 "time": record.time,
+                "agreed": dict(record.agreed),
             }
         ).encode()
         + b"\n"
@@ -53,7 +59,8 @@ def decode_quorum(data: bytes, board: str) -> QuorumRecord | None:
         if row["pints-quorum"] != 1:
             raise ValueError
         members = {str(s): Instant(int(since)) for s, since in row["members"].items()}
-        record = QuorumRecord(str(row["boot"]), members, Instant(int(row["time"])))
+        agreed = {str(s): min(max(float(span), 0.0), DAY) for s, span in row["agreed"].items()}
+        record = QuorumRecord(str(row["boot"]), members, Instant(int(row["time"])), agreed)
         return record if row["board"] == board else None
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         raise StateError("record of a quorum is torn or foreign") from None

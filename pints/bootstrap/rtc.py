@@ -75,15 +75,17 @@ class Calibration:
         return self.offset + self.drift * passed, grown
 
 
-def encode_calibration(calibration: Calibration) -> bytes:
-    """As `rtc.json` keeps it."""
-    return json.dumps(asdict(calibration)).encode() + b"\n"
+def encode_calibration(calibration: Calibration, board: str) -> bytes:
+    """As `rtc.json` keeps it: bound to the board, for another one has another chip."""
+    return json.dumps({"board": board, **asdict(calibration)}).encode() + b"\n"
 
 
-def decode_calibration(data: bytes) -> Calibration:
-    """StateError if torn, foreign or out of range."""
+def decode_calibration(data: bytes, board: str) -> Calibration | None:
+    """None if another board's; StateError if torn, foreign or out of range."""
     try:
         fields = json.loads(data)
+        if fields["board"] != board:
+            return None
         chip, set_at, ratcheted = fields["chip"], fields["set_at"], fields["ratcheted"]
         if (type(chip), type(set_at), type(ratcheted)) != (str, int, bool):
             raise TypeError

@@ -38,6 +38,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.UNSET, Event.FLOORED): State.RESTORED,
     (State.UNSET, Event.BELIEVED): State.PROVISIONAL,
     (State.UNSET, Event.QUORUM): State.VERIFIED,
+    (State.UNSET, Event.CONTRADICTED): State.DISPUTED,
     (State.RESTORED, Event.BELIEVED): State.PROVISIONAL,
     (State.RESTORED, Event.QUORUM): State.VERIFIED,
     (State.RESTORED, Event.CONTRADICTED): State.DISPUTED,

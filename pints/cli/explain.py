@@ -222,7 +222,7 @@ def _missing(document: Document) -> list[str]:
             "A confirmation that does not depend on certificates' dates.  A real-time clock, a "
             "trusted GPS, Roughtime or saved sessions give it at once; else the same servers, "
             "still agreeing, give it "
-            + ("in a later boot or an hour from now."
+            + ("once they have agreed for an hour in all."
                if not document["single_issuer"] else "once several authorities stand behind them.")
         )  # fmt: skip
     for error in document["errors"]:

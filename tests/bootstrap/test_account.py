@@ -225,7 +225,7 @@ def test_operator_and_anchor_make_a_belief() -> None:
 def test_who_was_never_asked_has_a_row_as_well() -> None:
     boot = boots("", config=BootstrapConfig(step_provisional=True))
     boot.says("plain", authentic=False)
-    row = rows(boot)["plain"]
+    row = rows(boot)["plain plain"]
     assert (row.kind, row.verdict) == (Kind.PLAIN, Verdict.RESTORES)
 
 

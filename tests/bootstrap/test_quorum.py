@@ -13,6 +13,7 @@ from pints.bootstrap import quorum
 from pints.bootstrap.belief import Belief, Floors
 from pints.bootstrap.quorum import DISAGREEMENT, Finding, Terms, deliberate
 from pints.bootstrap.rules import FUTURE_TOLERANCE
+from pints.bootstrap.witness import Identity
 from pints.chain import Chain, Window
 from pints.timescale import DAY, HOUR, NS, YEAR, Boot, Instant, nanoseconds, seconds
 
@@ -56,7 +57,8 @@ def find(
 ) -> Finding:
     witness_of = {t.source: t.source for t in testimonies} | dict(twins or {})
     terms = Terms(floors or Floors(EPOCH), 1.0, 100e-6, belief)
-    return deliberate(testimonies, witness_of, chains or {}, terms, BOOT)
+    identities = {s: Identity(witness, "") for s, witness in witness_of.items()}
+    return deliberate(testimonies, identities, chains or {}, terms, BOOT)
 
 
 def rules(finding: Finding) -> dict[str, str]:

@@ -350,11 +350,11 @@ calibrations = st.builds(
 
 @given(calibrations)
 def test_calibration_outlasts_the_daemon(calibration: Calibration) -> None:
-    assert decode_calibration(encode_calibration(calibration)) == calibration
+    assert decode_calibration(encode_calibration(calibration, "board"), "board") == calibration
 
 
 def changed(**fields: object) -> bytes:
-    return json.dumps({**json.loads(encode_calibration(fresh())), **fields}).encode()
+    return json.dumps({**json.loads(encode_calibration(fresh(), "board")), **fields}).encode()
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def changed(**fields: object) -> bytes:
         b"null",
         b"[" * 100_000,
         b"\xff\xfe",
-        encode_calibration(fresh())[:-20],
+        encode_calibration(fresh(), "board")[:-20],
         changed(chip=5),
         changed(ratcheted=1),
         changed(ratcheted="false"),
@@ -388,10 +388,15 @@ def changed(**fields: object) -> bytes:
 )
 def test_torn_or_foreign_calibration(data: bytes) -> None:
     with pytest.raises(StateError):
-        decode_calibration(data)
+        decode_calibration(data, "board")
 
 
 @given(st.binary(max_size=80))
 def test_any_bytes_are_a_calibration_or_a_state_error(data: bytes) -> None:
     with suppress(StateError):
-        decode_calibration(data)
+        decode_calibration(data, "board")
+
+
+def test_calibration_of_another_board_is_not_taken() -> None:
+    """Cards get cloned; chips do not come along."""
+    assert decode_calibration(encode_calibration(fresh(), "this"), "another") is None
