@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -182,10 +183,11 @@ class Daemon:
     # --- what the core decides -----------------------------------------------------------
 
     def _do(self, actions: Iterable[Action]) -> None:
-        """Carry out actions, and what follows from them, in order."""
-        queue = list(actions)
+        """Carry out actions and what follows from them, in the order of their decisions: one
+        that was made before a belief was recorded never undoes one made after it (R7)."""
+        queue = deque(actions)
         while queue:
-            queue[:0] = self._do_one(queue.pop(0))
+            queue += self._do_one(queue.popleft())
         due = self.core.due()
         if self._timer is None or self._timer.callback is None or self._timer.when != due:
             if self._timer is not None:
