@@ -22,8 +22,9 @@ from pints.timescale import DAY, Boot, Instant, Reading, after
 
 DRIFT_FILE = "drift.json"
 QUORUM_STEP = 60.0
-"""The quorum's record is written when it has agreed for this long, seconds, then whenever that
-has doubled: six times in the hour that it may take."""
+"""The quorum's record is written when it has agreed for this long in a boot, seconds, then when
+that has doubled and some: six times in the hour that it may take, and half a short boot's time
+is always kept."""
 NAMES_FILE = "names.json"
 RTC_FILE = "rtc.json"
 """The calibration of the real-time clock."""
@@ -66,8 +67,10 @@ class Saving:
         self.anchored = False
         """Whether sessions were ever saved, or set out to be, in this life."""
         self._quorum_kept = quorum_kept
-        self._recorded: float | None = None
-        """For how long the quorum had agreed when it was written last, seconds."""
+        self._resumed: float | None = None
+        """For how long the quorum had agreed when this life wrote it first, seconds."""
+        self._recorded = 0.0
+        """How much that was more when it was written last."""
 
     @property
     def sessions_allowed(self) -> bool:
@@ -147,9 +150,11 @@ class Saving:
         if record is None or self._bootstrap.basis is not Basis.WINDOWS:
             return []
         agreed = max(record.agreed.values(), default=0.0)
-        if self._recorded is not None and agreed < 2 * self._recorded + QUORUM_STEP:
+        if self._resumed is None:
+            self._resumed = agreed
+        elif agreed - self._resumed < 2 * self._recorded + QUORUM_STEP:
             return []
-        self._recorded, self._quorum_kept = agreed, True
+        self._recorded, self._quorum_kept = agreed - self._resumed, True
         data = encode_quorum(record, self._board)
         return [Save(QUORUM_FILE, data), SaveTime(self._ratcheted, record.time, True)]
 
