@@ -67,12 +67,12 @@ class Steering:
         return self._discipline.choose(now.raw, usable)
 
     def set_clock(self, wanted: SetClock, now: Reading) -> SetClock | None:
-        """The step to make for one that the bootstrap wants: the filters' estimate, where it
-        lies within what was agreed, is better than the middle and bends no rule.  None where
-        there is nothing worth a step."""
-        finding = self._bootstrap.finding
+        """The step to make for one that the bootstrap wants: where a quorum wants it, the
+        filters' estimate within what was agreed is better than the middle and bends no rule.
+        None where there is nothing worth a step."""
+        finding, quorum = self._bootstrap.finding, self._bootstrap.belief is not None
         true = self._discipline.true_time(now.raw)
-        if finding is not None and true is not None and finding.low <= true <= finding.high:
+        if quorum and finding and true is not None and finding.low <= true <= finding.high:
             wanted = SetClock(true, now.boot)
         target = Instant(wanted.time + (now.boot - wanted.boot))
         if abs(seconds(target - now.real)) <= SETTLE_LIMIT:
