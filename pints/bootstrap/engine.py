@@ -149,10 +149,15 @@ class Bootstrap:
     @property
     def steady(self) -> bool:
         """Whether the clock may be steered by the sources."""
-        if self.belief is None and self._restoring is not None:
-            return True
-        provisional = self.state is State.PROVISIONAL and self._config.step_provisional
-        return self.state is State.VERIFIED or provisional
+        return self.state is State.VERIFIED or (
+            self.belief is None and (self._restoring is not None or self._follows_few)
+        )
+
+    @property
+    def _follows_few(self) -> bool:
+        """Whether the clock may follow fewer than needed: never once this boot knows better."""
+        provisional = self.state is State.PROVISIONAL and self.belief is None
+        return provisional and self._config.step_provisional
 
     @property
     def lenient_floors(self) -> Floors:
@@ -273,6 +278,8 @@ class Bootstrap:
             return []
         if not ok:
             known, self.unrecorded = self.unrecorded, True
+            if self.state is not State.VERIFIED:  # an hour that nobody was told of is none
+                self._agreeing_since.clear()
             text = "R9: belief cannot be recorded in the runtime folder: not announced"
             return [] if known else [Log(logging.ERROR, text, "R9")]
         self.unrecorded = False
@@ -354,7 +361,7 @@ class Bootstrap:
         if self.state is before:
             return []
         actions: list[Action] = []
-        if said and self.state is State.PROVISIONAL and self._config.step_provisional:
+        if said and self._follows_few:
             actions.append(SetClock(finding.middle, now.boot))
         by = f", {vouched[0].origin} says {vouched[0]}" if vouched else ""
         return actions + self._announce(f"{self.state.value}: {have} agree{by}")
