@@ -3,13 +3,16 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/stamp
-# Words for pytest: make test ARGS="-k wire -x"
+PYTEST := $(VENV)/bin/python -m pytest -n auto
+# Words for pytest: make test ARGS="-k wire -x"; ARGS="-n 0" runs them one after the other
 ARGS ?=
+# Random worlds to live: make worlds SEEDS=1000
+SEEDS ?= 200
 # Benchmarks to run, all by default: make bench NAMES="memory restore"
 NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench peers clean
+.PHONY: help demo test worlds lint format bench peers clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +21,10 @@ demo: $(STAMP) ## set up, then show the whole story: a Pi that wakes in the past
 	$(VENV)/bin/pints demo
 
 test: $(STAMP) ## set up, then run all tests
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+worlds: $(STAMP) ## live other random worlds than the tests do; prints the seed of any that fails
+	PINTS_WORLDS=$(SEEDS) $(PYTEST) -k other_worlds tests/world/test_random.py $(ARGS)
 
 lint: $(STAMP) ## style, types, import contracts, shell scripts
 	$(VENV)/bin/ruff check

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 CI = os.environ.get("CI", "") not in ("", "0", "false")
 SEED = int(os.environ.get("PINTS_SEED") or (1 if CI else random.randrange(1 << 32)))
+os.environ["PINTS_SEED"] = str(SEED)  # the same for the processes that share the tests
 PEERS = Path(__file__).parent.parent / ".peers" / "bin"
 
 settings.register_profile("ci", derandomize=True, print_blob=True, deadline=None)

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import random
 import signal
 import socket
 import struct
@@ -88,7 +89,10 @@ class Child:
 
 
 def free_port(kind: int = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:
-    """A port that nobody has at this moment."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has at this moment, and that the kernel gives nobody by itself: it
+    takes those from 32768 on (ip_local_port_range)."""
+    while True:
+        port = random.SystemRandom().randrange(10240, 32768)
+        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
