@@ -4,7 +4,10 @@ rest of the shell played around it."""
 import errno
 import logging
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from pints import restore
@@ -12,6 +15,7 @@ from pints.actions import (
     Action,
     Announce,
     Log,
+    ReadRtc,
     RecordBelief,
     ReportClock,
     Save,
@@ -19,37 +23,56 @@ from pints.actions import (
     SaveTime,
     Send,
     SetClock,
+    SetRtc,
     Start,
     Steer,
 )
-from pints.config import BootstrapConfig, Config, SourceConfig
+from pints.address import Address
+from pints.config import (
+    AnchorConfig,
+    BootstrapConfig,
+    Config,
+    RefclockConfig,
+    RoughtimeConfig,
+    RtcConfig,
+    SourceConfig,
+)
 from pints.core import Core
+from pints.drivers import Fix, RtcReading
 from pints.remember import Attempts, Keeper, remember
-from pints.shell.software_clock import SoftwareClock
 from pints.shell.store import Store
-from pints.timescale import DAY, Boot, Instant, nanoseconds, seconds
+from pints.timescale import DAY, Boot, Instant, Reading, nanoseconds, seconds
 from pints.worker.messages import (
     ExchangeTask,
     Failed,
     Resolved,
     ResolveTask,
     Result,
+    RoughtimeHeard,
     RoughtimeTask,
     Task,
 )
+from pints_drivers.fake_rtc import Chip, MemoryRtc
 from tests.world.disk import Disk
 from tests.world.rules import Rules
-from tests.world.world import World
+from tests.world.worker import ask_roughtime, reach
+from tests.world.world import Receiver, SleepyClock, World
 
 EPOCH_1970 = Instant(1)
 STATE, RUN = "/var/lib/pints", "/run/pints"
 
 
 class Device:
-    """A Pi without a clock.  Its disk and its /run outlast what they should, and no more.
+    """A Pi without a clock, or with one.  Its disk and its /run outlast what they should, and
+    no more; so does a real-time clock.
 
-    Whatever it does is held against the rules of the bootstrap (`rules`), in every scenario.
+    Without `sources` it asks all servers of its world; anchors and Roughtime operators are
+    configured as the world has them.  Whatever it does is held against the rules of the
+    bootstrap (`rules`), in every scenario.
     """
+
+    booted = 0
+    """Boots of all devices so far: every scenario's."""
 
     def __init__(
         self,
@@ -60,24 +83,38 @@ class Device:
         build_epoch: Instant | None = None,
         crystal: float = 0.0,
         network: frozenset[str] = frozenset(),
+        rtc: Chip | None = None,
+        receivers: Sequence[Receiver] = (),
     ) -> None:
         self.world = world
+        world.devices.append(self)
         if sources is None:
             sources = [SourceConfig(name) for name in world.servers]
         self.config = Config(
-            tuple(sources), bootstrap=bootstrap or BootstrapConfig(), network=network
+            tuple(sources),
+            tuple(RefclockConfig("fake-gps", r.device, r.trust) for r in receivers),
+            _with_what_is_there(bootstrap or BootstrapConfig(), world),
+            RtcConfig("fake-rtc" if rtc else ""),
+            network=network,
         )
+        self.receivers = {f"fake-gps {r.device}": r for r in receivers}
+        self.rtc = MemoryRtc(world.true_time, self, rtc)
+        self.serves = False
+        """Whether it is an NTP server, too, so that others may follow it."""
+        self.reference_id = bytes((192, 0, 2, 250))
+        """By which those name it."""
         self.build_epoch = build_epoch or Instant(world.true_time() - nanoseconds(400 * DAY))
         luck = random.Random(world.entropy(8))
         self._disk = Disk(STATE, luck)
         self.run = Disk(RUN, luck, forgetful=True)
         self.board = "this board"
-        self.clock = SoftwareClock(EPOCH_1970, timebase=world.timebase, crystal=crystal)
+        self.clock = SleepyClock(world, EPOCH_1970, crystal)
         self.core: Core
         self.store: Store
         self.keeper: Keeper
         self.alive = 0
         """Number of the running daemon; events of one that is gone are dropped."""
+        self.running = False
         self.log: list[tuple[int, str]] = []
         self.states: list[str] = []
         self.set_to: list[Instant] = []
@@ -87,7 +124,12 @@ class Device:
         self.saved = 0
         """The highest ratcheted time whose saving was completed."""
         self.rules = Rules(self)
+        self._crystal = crystal
         self._alarm = Boot(0)
+        self._wakes = 0
+        """Of the world's time: when its sleep is over."""
+        self._lost: set[str] = set()
+        """Receivers that were unplugged, which the daemon knows."""
 
     def remember(self, ago: float, *, ratcheted: bool = True) -> None:
         """Put saved time on the disk: what was true `ago` seconds ago."""
@@ -96,15 +138,26 @@ class Device:
 
     # --- life ----------------------------------------------------------------------------
 
-    def boot(self, wakes: Instant = EPOCH_1970) -> None:
-        """Power on: the clock reads `wakes`, /run is empty, `pints restore` has its say."""
+    def boot(self, wakes: Instant = EPOCH_1970, *, kernel_rtc: bool = False) -> None:
+        """Power on: the clock reads `wakes`, /run is empty, `pints restore` has its say.
+
+        `kernel_rtc`: the kernel has a driver for the real-time clock, and wakes up by it.
+        """
+        Device.booted += 1
         self.alive += 1
         self.run.power_off()
         self._disk.power_off()
-        self.clock = self.clock.reboot(wakes)
+        self._wakes = 0
+        chip = self.rtc.read() if kernel_rtc else None
+        shown = 0 if chip is None or chip.flags else chip.time
+        self.clock = SleepyClock(self.world, Instant(shown or wakes), self._crystal)
         ratcheted, seen = self._saved_time()
         floor, _ = restore.soft_floor(self.build_epoch, ratcheted, seen)
-        if self.clock.read().real < floor:
+        ceiling = self.build_epoch + restore.CEILING
+        hard = max(self.build_epoch, ratcheted if ratcheted <= ceiling else 0)
+        if hard <= shown <= ceiling:
+            floor = max(floor, shown)
+        if not floor <= self.clock.read().real <= ceiling:
             self.clock.step(floor - self.clock.read().real)
         self.rules.power_on()
         self.start()
@@ -112,22 +165,53 @@ class Device:
     def start(self) -> None:
         """Start the daemon (again, within the same boot)."""
         self.alive += 1
+        self.running = True
         self.store = Store(STATE, durable=self._disk.durable, files=self._disk)
         runtime = Store(RUN, files=self.run)
-        self.keeper = Keeper(self.store, runtime, self.clock.boot_id(), Attempts())
+        self._attempts = Attempts()
+        self.keeper = Keeper(self.store, runtime, self.clock.boot_id(), self._attempts)
         self.rules.start()
-        remembered = remember(self.store, runtime, self.clock, self.build_epoch, self.board)
+        remembered = remember(
+            self.store, runtime, self.clock, self.build_epoch, self.board,
+            has_rtc=bool(self.config.rtc.driver),
+        )  # fmt: skip
         self.core = Core(self.config, remembered, self.clock.read(), self.world.entropy)
         self._do(self.core.begin(self.clock.read()))
+        self._lost.clear()
+        for name, receiver in self.receivers.items():
+            self._later(receiver.interval, partial(self._tick, name, receiver))
 
     def kill(self) -> None:
         """kill -9, or the power is cut: nothing more is written."""
         self.alive += 1
+        self.running = False
 
     def stop(self) -> None:
         """A clean stop."""
         self._do(self.core.save(self.clock.read(), final=True))
         self.kill()
+
+    def suspend(self, span: float) -> None:
+        """Sleep for `span` seconds from now: nothing runs, packets are lost, and the network
+        comes back a second after it wakes."""
+        self.clock.sleep(nanoseconds(span))
+        self._wakes = self.world.elapsed + nanoseconds(span)
+        self._later(span + 1.0, self.link_came_up)
+
+    def settime(self, time: Instant) -> None:
+        """The operator: `pints settime`.  Raises what the command would say."""
+        self.rules.heard("operator", time, 1.0)
+        self._do(self.core.set_time(time, self.clock.read()))
+
+    def set_the_date(self, by: float) -> None:
+        """Somebody: `date -s`, `by` seconds from what the clock says."""
+        self.rules.meddled = True
+        self.clock.step(nanoseconds(by))
+
+    def link_came_up(self) -> None:
+        """A network interface has its carrier and an address."""
+        if self.running and not self._asleep:
+            self._later(0.0, lambda: self._do(self.core.network_changed(self.clock.read())))
 
     # --- what tests look at and tamper with ----------------------------------------------
 
@@ -174,6 +258,16 @@ class Device:
         """The opposite: it never becomes so within `within` seconds."""
         return not self.reaches(state, basis, within)
 
+    def ends(self, *permitted: str, within: float, error: float) -> None:
+        """Let the world go on for `within` seconds: the trust state must be one of these then
+        (`verified` for any basis, or `verified anchored`), and the clock off by no more."""
+        self.world.run(within)
+        assert {self.state, f"{self.state} {self.basis}"} & set(permitted), (
+            f"ended {self.state} {self.basis}, not {' or '.join(permitted)}; "
+            f"log: {[text for _, text in self.log[-5:]]}"
+        )
+        assert abs(self.error()) <= error, f"off by {self.error()} s, {error} s permitted"
+
     def error(self) -> float:
         """The system clock less true time, seconds."""
         return seconds(self.clock.read().real - self.world.true_time())
@@ -190,6 +284,18 @@ class Device:
     def sessions_saved(self) -> bool:
         return any(name.startswith("sessions/") for name in self.disk)
 
+    def said(self, text: str) -> bool:
+        """Whether any line of the log has this in it."""
+        return any(text in line for _, line in self.log)
+
+    def read(self) -> Reading:
+        """As the drivers ask for it."""
+        return self.clock.read()
+
+    def stamp(self, host_real: int) -> Reading | None:
+        """The same; nothing here has pulses."""
+        return None
+
     def counted(self) -> int:
         """Key exchanges that all servers have seen."""
         return sum(server.exchanges for server in self.world.servers.values())
@@ -202,25 +308,43 @@ class Device:
         return saved or (0, 0)
 
     def _do(self, actions: Iterable[Action]) -> None:
-        queue = list(actions)
+        queue = deque(actions)
         while queue:
-            queue[:0] = self._do_one(queue.pop(0))
-        self._wait(self.alive)
+            queue += self._do_one(queue.popleft())
+        self._wait()
 
-    def _wait(self, alive: int) -> None:
+    @property
+    def _asleep(self) -> bool:
+        return self.world.elapsed < self._wakes
+
+    def _later(self, delay: float, call: Callable[[], None]) -> None:
+        """Call it then, if this daemon still lives; not before it wakes."""
+        alive = self.alive
+
+        def ring() -> None:
+            if self.alive != alive:
+                return
+            if self._asleep:
+                self.world.at(seconds(self._wakes - self.world.elapsed), ring)
+            else:
+                call()
+
+        self.world.at(delay, ring)
+
+    def _wait(self) -> None:
         """Ring when the core is due.  An alarm that something later has outdated is silent."""
         due = self.core.due()
         self._alarm = due
 
         def wake() -> None:
-            if self.alive != alive or self._alarm != due:
+            if self._alarm != due:
                 return
             if self.clock.boot() < due:  # a crystal that runs slow
-                self._wait(alive)
+                self._wait()
             else:
                 self._do(self.core.handle_timer(self.clock.read()))
 
-        self.world.at(max(seconds(due - self.clock.boot()), 0) + 1e-6, wake)
+        self._later(max(seconds(due - self.clock.boot()), 0) + 1e-6, wake)
 
     def _do_one(self, action: Action) -> list[Action]:
         self.rules.before(action)
@@ -230,8 +354,8 @@ class Device:
 
     def _carry_out(self, action: Action) -> list[Action]:
         match action:
-            case Send(source, _, packet):
-                self._send(source, packet)
+            case Send(source, address, packet):
+                self._send(source, address, packet)
             case Start(task):
                 self._start(task)
             case SetClock(instant, boot):
@@ -245,6 +369,14 @@ class Device:
             case RecordBelief(belief, basis):
                 done = self.keeper.record(belief, basis)
                 return self.core.belief_recorded(done, self.clock.read())
+            case ReadRtc():
+                reading = self._read_rtc()
+                if reading is not None:
+                    return self.core.handle_rtc(self.rtc.name, reading, self.clock.read())
+            case SetRtc():
+                back = self._set_rtc()
+                if back is not None:
+                    return self.core.rtc_written(back)
             case SaveForBoot(name, data):
                 self.keeper.save_for_boot(name, data)
             case SaveTime(ratcheted, seen, verified):
@@ -265,9 +397,12 @@ class Device:
         """The disk has taken it."""
         self.writes += 1
 
-    def _send(self, source: str, packet: bytes) -> None:
+    def _send(self, source: str, address: Address, packet: bytes) -> None:
+        if not self.world.network_up:
+            self.core.unsent(source)
+            return
         self.sent.append(packet)
-        server = self.world.servers[source]
+        server = self.world.find(source)
         alive, sent = self.alive, self.clock.read()
 
         def arrive() -> None:
@@ -275,29 +410,91 @@ class Device:
                 self.world.at(server.way() + server.asymmetry, partial(receive, reply))
 
         def receive(reply: bytes) -> None:
-            if self.alive == alive:
+            if self.alive == alive and self.world.network_up and not self._asleep:
                 now = self.clock.read()
-                self._do(self.core.handle_packet(source, reply, sent, now, 0.0, now))
+                own = self.reference_id if self.serves else b""
+                if source in self.world.anchors or not self._has_witnesses:
+                    self.rules.heard(f"hearsay {source}", server.time(), 1.0)
+                self._do(self.core.handle_packet(source, reply, sent, now, 0.0, now, own))
 
-        if self.world.network_up:
+        if address.host not in server.dead:
             self.world.at(server.way(), arrive)
 
+    @property
+    def _has_witnesses(self) -> bool:
+        return any(s.nts and s.id not in self.config.network for s in self.config.sources)
+
     def _start(self, task: Task) -> None:
-        assert not isinstance(task, RoughtimeTask)
-        server = self.world.servers[task.host]
-        alive = self.alive
+        if isinstance(task, RoughtimeTask):
+            took, heard = ask_roughtime(self.world, task, self.error())
+            self._later(took, partial(self._roughtime_heard, heard))
+            return
+        server = self.world.find(task.host)
+        reached, hosts, failure = reach(self.world, server, task, self.error())
 
         def result() -> Result:
+            if failure is not None:
+                return failure
             if not self.world.network_up:
-                return Failed(task.id, "resolve", f"{task.host}: name does not resolve")
+                return Failed(task.id, "tls", f"{task.host}: connection lost", sent_hello=True)
             if isinstance(task, ResolveTask):
-                return Resolved(task.id, (server.address,))
-            return server.exchange(task)
+                return Resolved(task.id, tuple(Address(host, task.port) for host in hosts))
+            return server.exchange(task, hosts)
 
         def done() -> None:
-            if self.alive == alive:
-                self._do(self.core.handle_result(result(), self.clock.read()))
+            self._do(self.core.handle_result(result(), self.clock.read()))
 
         # TCP, TLS and the records: three round trips; a dead port costs its time-out.
-        answers = not isinstance(task, ExchangeTask) or server.ke_up
-        self.world.at(6 * server.way() if answers else task.timeout, done)
+        answers = not isinstance(task, ExchangeTask) or server.ke_up or failure is not None
+        self._later(reached + 6 * server.way() if answers else task.timeout, done)
+
+    def _roughtime_heard(self, heard: RoughtimeHeard) -> None:
+        for reading in heard.readings:
+            middle = (reading.low + reading.high) // 2 + nanoseconds(reading.age)
+            reach = seconds(reading.high - reading.low) / 2
+            self.rules.heard(f"hearsay of {reading.host}", middle, reach)
+        self._do(self.core.handle_result(heard, self.clock.read()))
+
+    # --- clocks on the board -------------------------------------------------------------
+
+    def _read_rtc(self) -> RtcReading | None:
+        read: list[RtcReading] = []
+        self._attempts.attempt("rtc", lambda: read.append(self.rtc.read()))
+        for reading in read:
+            self.rules.heard("rtc", reading.time, reading.error)
+        return read[0] if read else None
+
+    def _set_rtc(self) -> RtcReading | None:
+        time = self.core.true_time(self.clock.read())
+        if time is None or not self._attempts.attempt("rtc", partial(self.rtc.write, time)):
+            return None
+        return self._read_rtc()
+
+    def _tick(self, name: str, receiver: Receiver) -> None:
+        """A receiver's next fix, if it has one."""
+        self._later(receiver.interval, partial(self._tick, name, receiver))
+        if not receiver.plugged:
+            if name not in self._lost:
+                self._lost.add(name)
+                self._do(self.core.receiver_lost(name, self.clock.read()))
+            return
+        self._lost.discard(name)
+        if receiver.sees_sky:
+            time = receiver.time(self.world.true_time())
+            self.rules.heard(name, time, receiver.error)
+            fix = Fix(time, receiver.error, self.clock.read())
+            self._do(self.core.handle_fix(name, fix, self.clock.read()))
+
+
+def _with_what_is_there(bootstrap: BootstrapConfig, world: World) -> BootstrapConfig:
+    """With the world's anchors and Roughtime servers, unless it names some."""
+    anchors = tuple(AnchorConfig(name, ("private-ca.pem",)) for name in world.anchors)
+    operators = tuple(
+        RoughtimeConfig(o.name, b64encode(o.server.key).decode(), operator=o.name)
+        for o in world.operators.values()
+    )
+    return replace(
+        bootstrap,
+        anchor=bootstrap.anchor or anchors,
+        roughtime=bootstrap.roughtime or operators,
+    )

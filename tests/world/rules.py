@@ -1,20 +1,26 @@
 """The bootstrap's law as invariants: held against everything that a device does.
 
 Written without the code under test: what is counted here is counted from the configuration,
-from the servers' packets as the core noted them, and from the disk.
+from the servers' packets as the core noted them, from what the clocks on the board said, and
+from the disk.
 """
 
 from typing import TYPE_CHECKING
 
 from pints import restore
-from pints.actions import Action, Announce, Save, SaveTime, SetClock
-from pints.timescale import DAY, YEAR, Boot, Instant, nanoseconds, seconds
+from pints.actions import Action, Announce, Save, SaveTime, SetClock, SetRtc
+from pints.bootstrap.evidence import Strength
+from pints.timescale import DAY, HOUR, YEAR, Boot, Instant, nanoseconds, seconds
 
 if TYPE_CHECKING:
     from tests.world.device import Device
 
 SLACK = 0.01
 """Seconds: honest servers disagree by that much and more, over bad paths."""
+UNFOLDED = nanoseconds(1024 * 7 * DAY)
+"""Multiples of this a receiver may be off without being wrong, ns."""
+UNMEASURED = 500e-6
+"""Fraction by which what was heard may have run off since."""
 
 
 class Rules:
@@ -26,25 +32,49 @@ class Rules:
         self.ratcheted = 0
         self.meddled = False
         """Somebody set the clock by hand: it is not the daemon's until the next step."""
+        self._words: dict[str, tuple[int, float, int]] = {}
+        """What the clocks on the board, the operator and hearsay said last in this boot,
+        by origin: a time, its error, and when that was in the world."""
+        self._verified_at: int | None = None
+        """When `verified` was first announced in this boot."""
+        self._verified_before = False
+        """In an earlier one."""
+        self._anchored = False
+        """In this boot."""
+        self._earned = 0
+        """The highest ratcheted time that was to be saved while anchored."""
+        self._unanimous_since: int | None = None
 
     def power_on(self) -> None:
-        self.meddled = False
+        self.meddled = self._anchored = False
+        self._words.clear()
+        self._verified_before |= self._verified_at is not None
+        self._verified_at = None
         self.start()
         self._clock_is_lawful()
 
     def start(self) -> None:
         ratcheted = self.device.saved_ratchet()
-        poisoned = ratcheted > self._ceiling
-        self.floor = max(self.device.build_epoch, 0 if poisoned else ratcheted)
+        self.floor = self._hard_floor(ratcheted)
         self.ratcheted = ratcheted
+        self._unanimous_since = None
+
+    def heard(self, origin: str, time: int, error: float) -> None:
+        """Something that is no witness told the time: `rtc`, a receiver, `operator`, `hearsay`
+        of an anchor (or of plain servers, where there is nobody else)."""
+        self._words[origin] = time, error, self.device.world.elapsed
 
     def before(self, action: Action) -> None:
         device = self.device
+        self._watch_unanimity()
         match action:
             case SetClock(time, _):
+                if time < self.floor and self._may_lower(time):
+                    self.floor = device.build_epoch
                 assert self.floor <= time <= self._ceiling, "R1: step beyond floor or ceiling"
-                if not device.config.bootstrap.step_provisional:
-                    assert self.voices(time) >= self.needed, "R2: step without a quorum"
+                if self.voices(time) < self.needed:
+                    assert self._verified_at is None, "R10: step without a quorum"
+                    assert self._may_restore(time), "R2: step without a quorum"
                 self.meddled = False
             case Announce(state, basis, _) if state == "verified":
                 boot_id = device.clock.boot_id().encode()
@@ -53,11 +83,23 @@ class Rules:
                 assert device.core.bootstrap.belief is not None
                 believed = device.core.bootstrap.belief.at(self._boot()).time
                 assert self.voices(believed) >= self.needed, "R2: verified without a quorum"
+                if basis == "anchored":
+                    self._anchored = self._anchored or self._may_anchor(believed)
+                    assert self._anchored, "R6: anchored by nothing"
+                if self._verified_at is None:
+                    self._verified_at = device.world.elapsed
             case SaveTime(ratcheted, _):
-                if ratcheted > self.ratcheted:
-                    where = device.state, device.basis
-                    assert where == ("verified", "anchored"), f"R7: ratcheted while {where}"
-                    assert ratcheted <= self._ceiling, "R1: ratcheted beyond the ceiling"
+                where = device.state, device.basis
+                if where == ("verified", "anchored"):
+                    poisoned = self.ratcheted > self._ceiling  # and kept, for it only grows (R7)
+                    assert ratcheted <= self._ceiling or poisoned, "R1: ratcheted beyond it"
+                    self._earned = max(self._earned, ratcheted)
+                # A full disk may have refused what was earned before.
+                earned = max(self._earned, self.ratcheted)
+                assert ratcheted <= earned, f"R7: ratcheted while {where}"
+            case SetRtc():
+                where = device.state, device.basis
+                assert where == ("verified", "anchored"), f"R7: RTC set while {where}"
             case Save(name, _) if name.startswith("sessions/"):
                 where = device.state, device.basis
                 assert where == ("verified", "anchored"), f"R6: sessions saved while {where}"
@@ -66,9 +108,13 @@ class Rules:
     def after(self, action: Action) -> None:
         if isinstance(action, SaveTime):
             saved = self.device.saved_ratchet()
-            assert saved >= self.ratcheted, "R7: saved time decreased"
+            if saved < self.ratcheted:
+                assert self._may_lower(saved), "R7: saved time decreased"
+                self.floor = self._hard_floor(saved)
             self.ratcheted = saved
         self._clock_is_lawful()
+
+    # --- who may move the clock ----------------------------------------------------------
 
     @property
     def needed(self) -> int:
@@ -78,7 +124,7 @@ class Rules:
         fixed = wanted.quorum == "fixed"
         return max(wanted.min_witnesses, 0 if fixed else len(names) // 2 + 1)
 
-    def voices(self, time: Instant) -> int:
+    def voices(self, time: int) -> int:
         """Distinct witnesses whose last answer admits that it is `time` now."""
         core, boot = self.device.core, self._boot()
         lawful = self._witnesses()
@@ -87,9 +133,91 @@ class Rules:
             assert said.source in lawful, f"R2: {said.source} is no witness"
             age = seconds(boot - said.boot)
             apart = abs(seconds(said.time - time) + age)
-            if apart <= said.distance + 500e-6 * age + SLACK:
+            if apart <= said.distance + UNMEASURED * age + SLACK:
                 names.add(self._witness(said.source))
         return len(names)
+
+    def _may_restore(self, time: int) -> bool:
+        """Whether the clock may be taken there while nothing is verified: somebody local said
+        so, or it is as near as floor and ceiling let it come."""
+        wanted = self.device.config.bootstrap
+        if wanted.step_provisional and self.voices(time):
+            return True
+        saying = {origin for origin in self._words if self._admits(origin, time)}
+        hearsay = {origin for origin in saying if origin.startswith("hearsay")}
+        return bool(saying - hearsay) or (wanted.step_provisional and bool(hearsay))
+
+    def _admits(self, origin: str, time: int) -> bool:
+        """Whether what it said admits that time, or the nearest that floor and ceiling allow."""
+        said, error, when = self._words[origin]
+        passed = self.device.world.elapsed - when
+        word = said + passed
+        if origin in self.device.receivers:
+            word = self.floor + (word - self.floor + nanoseconds(error)) % UNFOLDED
+        # A chip that pints knows is corrected by what it drifted since it was set.
+        drifted = 200e-6 * 2 * YEAR if origin == "rtc" else 0.0
+        reach = error + drifted + UNMEASURED * seconds(passed) + 1.0
+        held = min(max(word, self.floor), self._ceiling)
+        return min(abs(seconds(word - time)), abs(seconds(held - time))) <= reach
+
+    def _may_anchor(self, time: int) -> bool:
+        """R6: independent evidence, an hour, or a later boot."""
+        since, now = self._verified_at, self.device.world.elapsed
+        hour = since is not None and now - since >= nanoseconds(HOUR - 5)
+        return hour or self._verified_before or self._independent(time)
+
+    def _independent(self, time: int) -> bool:
+        """Whether anything says so, within what its witnesses may be off, that no certificate
+        under judgement stands behind."""
+        device, boot = self.device, self._boot()
+        belief = device.core.bootstrap.belief
+        reach = nanoseconds(SLACK + (belief.error if belief else 0.0))
+        for said in device.core.bootstrap.testimonies:
+            if said.saved and abs(seconds(said.time - time + boot - said.boot)) < 1.0:
+                return True
+        lawful = {name for name, receiver in device.receivers.items() if receiver.trust}
+        if len({r.operator for r in device.config.bootstrap.roughtime}) >= 3:
+            lawful.add("roughtime")
+        if b'"ratcheted": true' in device.disk.get("rtc.json", b""):
+            lawful.add("rtc")
+        return any(
+            one.strength is Strength.INDEPENDENT
+            and one.origin in lawful
+            and one.admits(
+                Instant(time - (boot - one.boot) - reach), Instant(time - (boot - one.boot) + reach)
+            )
+            for one in device.core.bootstrap.evidence.values()
+        )
+
+    # --- R8: the only lowering -----------------------------------------------------------
+
+    def _watch_unanimity(self) -> None:
+        said = self.device.core.bootstrap.testimonies
+        agreed = bool(said) and all(
+            abs(seconds((a.time - a.boot) - (b.time - b.boot))) < 1.0 for a in said for b in said
+        )
+        voices = len({self._witness(s.source) for s in said})
+        if not agreed or voices < max(self.needed, 3):
+            self._unanimous_since = None
+        elif self._unanimous_since is None:
+            self._unanimous_since = self.device.world.elapsed
+
+    def _may_lower(self, time: int) -> bool:
+        """R8: configured, unanimous for ten minutes, confirmed, never below the build epoch."""
+        device = self.device
+        since = self._unanimous_since
+        if device.config.bootstrap.future_floor != "unanimous" or since is None:
+            return False
+        lasted = seconds(device.world.elapsed - since) >= 600 - 1
+        said = device.core.bootstrap.testimonies[0]
+        now = Instant(said.time + self._boot() - said.boot)
+        return lasted and time >= device.build_epoch and self._independent(now)
+
+    # --- private -------------------------------------------------------------------------
+
+    def _hard_floor(self, ratcheted: int) -> int:
+        poisoned = ratcheted > self._ceiling
+        return max(self.device.build_epoch, 0 if poisoned else ratcheted)
 
     def _boot(self) -> Boot:
         """The boot clock without the slews, as the core counts it."""

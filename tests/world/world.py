@@ -4,17 +4,23 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from pints.address import Address
 from pints.chain import Chain, Window
 from pints.server.cookies import KeyRing
 from pints.server.responder import Responder, local, unsynchronized
-from pints.timescale import DAY, NS, Instant, nanoseconds
+from pints.shell.software_clock import SoftwareClock
+from pints.sync.leap import LEAP_INSERT
+from pints.timescale import DAY, HOUR, NS, Boot, Instant, Reading, nanoseconds, seconds
 from pints.wire import ntp
 from pints.wire.aead import SIV
 from pints.worker.messages import Exchanged, ExchangeTask, Failed, Result
+from tests.roughtime_server import Roughtime
+
+if TYPE_CHECKING:
+    from tests.world.device import Device
 
 TRUE_START = Instant(1_795_400_000 * NS)
 """True time when a world begins, unless it says otherwise: 2026-11-23."""
@@ -27,14 +33,41 @@ class World:
         self.rng = random.Random(seed)
         self.elapsed = 0
         self.servers: dict[str, Server] = {}
-        self.network_up = True
+        self.anchors: dict[str, Server] = {}
+        """Those of long-lived private CAs, which may make a belief."""
+        self.operators: dict[str, Operator] = {}
+        """Of Roughtime servers, by host."""
+        self.names = Names()
+        self.devices: list[Device] = []
+        self.leap: Instant | None = None
+        """The end of a month, as the count stands before it, after which a second is inserted."""
+        self._network_up = True
         self._start = start
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._count = itertools.count()
 
     def true_time(self) -> Instant:
         """What a perfect clock would say now."""
+        count = self.count()
+        leaped = self.leap is not None and count >= self.leap
+        return Instant(count - NS) if leaped else count
+
+    def count(self) -> Instant:
+        """The same, had there been no leap second."""
         return Instant(self._start + self.elapsed)
+
+    @property
+    def network_up(self) -> bool:
+        """Whether there is a route: the devices' links see it come, and fail at once to send
+        without it."""
+        return self._network_up
+
+    @network_up.setter
+    def network_up(self, up: bool) -> None:
+        came, self._network_up = up and not self._network_up, up
+        if came:
+            for device in self.devices:
+                self.at(0, device.link_came_up)
 
     def timebase(self) -> int:
         """Nanoseconds since the world began: what software clocks count."""
@@ -86,6 +119,128 @@ class World:
         """Five honest servers of five operators."""
         return [self.server(f"ntp.{name}.test", **traits) for name in "abcde"]
 
+    def anchor(self, name: str = "anchor.test", **traits: Any) -> "Server":
+        """A bootstrap anchor, honest."""
+        traits.setdefault("chain", self.chain((-10_000, 10_000)))
+        address = Address(f"203.0.113.{len(self.anchors) + 1}", 123)
+        self.anchors[name] = Server(self, name, address, **traits)
+        return self.anchors[name]
+
+    def roughtime(self, name: str, lie: float = 0.0) -> "Operator":
+        """A Roughtime server of an operator of its own."""
+        self.operators[name] = Operator(self, name, lie)
+        return self.operators[name]
+
+    def three_operators(self, *lies: float) -> list["Operator"]:
+        """Of Roughtime servers: as many as there are lies, and honest ones, three at least."""
+        rest = [0.0] * (3 - len(lies))
+        return [self.roughtime(f"rough.{n}.test", lie) for n, lie in enumerate((*lies, *rest))]
+
+    def find(self, name: str) -> "Server":
+        """A server or anchor."""
+        return self.servers[name] if name in self.servers else self.anchors[name]
+
+
+@dataclass(slots=True)
+class Names:
+    """The name servers that devices ask."""
+
+    up: bool = True
+    """Answers at all: else a look-up lasts as long as who asks has patience."""
+    delay: float = 0.0
+    """Seconds that a look-up takes."""
+    validates: bool = False
+    """It checks DNSSEC by the device's clock: what was signed for the month around the true
+    present fails by any other."""
+
+    def fails(self, clock_error: float) -> str:
+        """Why there are no addresses; '' if there are."""
+        if self.validates and abs(clock_error) > 15 * DAY:
+            return "name servers failing (SERVFAIL)"
+        return ""
+
+
+class Operator:
+    """A Roughtime server: real signatures, real packets; its honesty is a field."""
+
+    def __init__(self, world: World, name: str, lie: float = 0.0) -> None:
+        self.name = name
+        self.up = True
+        self.delay = 0.01
+        """Seconds one way."""
+        self.requests = 0
+        self.server = Roughtime(lie=lie, clock=lambda: self._now)
+        self._world = world
+        self._now = 0.0
+
+    @property
+    def lie(self) -> float:
+        """Seconds it adds to true time."""
+        return self.server.lie
+
+    @lie.setter
+    def lie(self, lie: float) -> None:
+        self.server.lie = lie
+
+    def answer(self, packet: bytes, later: float) -> bytes | None:
+        """Its reply to a packet that arrives in `later` seconds."""
+        self.requests += 1
+        self._now = self._world.true_time() / NS + later
+        return self.server.respond(packet) if self.up else None
+
+
+class SleepyClock(SoftwareClock):
+    """A machine's clock that can be suspended: the crystal stops, boot and real time, which
+    the kernel sets forward when it wakes, do not."""
+
+    def __init__(self, world: World, start: Instant, crystal: float) -> None:
+        self._world = world
+        self._slept = 0
+        self._slumber = (0, 0)
+        boot_id = world.entropy(16).hex()
+        super().__init__(start, timebase=self._awake, crystal=crystal, boot_id=boot_id)
+
+    def sleep(self, span: int) -> None:
+        """From now on for `span` ns."""
+        self._slept = self._asleep()
+        self._slumber = (self._world.elapsed, self._world.elapsed + span)
+
+    def _asleep(self) -> int:
+        start, end = self._slumber
+        return self._slept + min(max(self._world.elapsed, start), end) - start
+
+    def _awake(self) -> int:
+        return self._world.elapsed - self._asleep()
+
+    def _at(self, base: int) -> Reading:
+        reading, slept = super()._at(base), self._asleep()
+        return Reading(Instant(reading.real + slept), Boot(reading.boot + slept), reading.raw)
+
+
+@dataclass(slots=True)
+class Receiver:
+    """A GPS receiver on a device."""
+
+    device: str = "gps0"
+    """File of the device, as configured."""
+    trust: bool = False
+    """Whether its owner believes its date."""
+    lie: float = 0.0
+    """Seconds that it, or who spoofs it, adds to true time."""
+    rollovers: int = 0
+    """How often its week number has begun anew without its noticing."""
+    error: float = 0.05
+    """Bound that it gives, seconds."""
+    interval: float = 1.0
+    """Seconds from fix to fix."""
+    sees_sky: bool = True
+    plugged: bool = True
+
+    def time(self, truth: Instant) -> Instant:
+        """What it says."""
+        weeks = 1024 * 7 * DAY * self.rollovers
+        return Instant(truth + nanoseconds(self.lie - weeks))
+
 
 @dataclass(slots=True)
 class Server:
@@ -113,6 +268,18 @@ class Server:
     """Why its chain is bad for another reason than dates, if it is."""
     redirect: Address | None = None
     """NTP server it sends its clients to."""
+    dead: tuple[str, ...] = ()
+    """Addresses that its name has besides, before the good one; nobody is there."""
+    largest: int = 1500
+    """Octets of the longest datagram that the path lets through."""
+    smears: bool = False
+    """Spreads a leap second from noon to noon, and does not tell of it."""
+    announces_leap: bool = False
+    """Tells of a leap second that nobody else knows of."""
+    follows: "Device | None" = None
+    """Takes its time from this device."""
+    holdover: bool = False
+    """A pints that has lost its own sources, and says so."""
     tamper: Callable[[bytes, bytes | None], list[bytes]] | None = None
     """Somebody on the path: (request, reply) to what reaches the client instead."""
     requests: int = 0
@@ -138,7 +305,30 @@ class Server:
 
     def time(self) -> Instant:
         """What it takes for true."""
-        return Instant(self.world.true_time() + nanoseconds(self.lie))
+        if self.follows is not None:
+            return self.follows.clock.read().real
+        time = self.world.true_time()
+        leap = self.world.leap
+        if self.smears and leap is not None:
+            count = self.world.count()
+            share = seconds(count - leap) / DAY + 0.5
+            time = Instant(count - nanoseconds(min(max(share, 0.0), 1.0)))
+        return Instant(time + nanoseconds(self.lie))
+
+    def present(self) -> None:
+        """Say of its own clock what is so now."""
+        state = self.responder.state
+        if not state.synchronized:
+            return
+        state = local(1, state.precision, state.reference)
+        if self.follows is not None:
+            state = replace(state, stratum=2, reference_id=self.follows.reference_id)
+        if self.holdover:
+            state = replace(state, stratum=3, reference_id=b"HOLD")
+        leap, count = self.world.leap, self.world.count()
+        near = leap is not None and 0 < leap - count <= nanoseconds(24 * HOUR)
+        told = (near and not self.smears) or self.announces_leap
+        self.responder.state = replace(state, leap=LEAP_INSERT * told)
 
     def way(self) -> float:
         """Seconds that a packet takes this time."""
@@ -146,10 +336,12 @@ class Server:
 
     def replies(self, packet: bytes) -> list[bytes]:
         """All that comes back for a datagram, from it and from who sits on the path."""
+        if len(packet) > self.largest:
+            return []
         reply = self.answer(packet)
         if self.tamper is not None:
             return self.tamper(packet, reply)
-        return [] if reply is None else [reply]
+        return [] if reply is None or len(reply) > self.largest else [reply]
 
     def answer(self, packet: bytes) -> bytes | None:
         """Its reply to a datagram that has just arrived."""
@@ -164,10 +356,12 @@ class Server:
             assert cookie not in self._seen, "privacy: a cookie came twice"
             self._seen.add(cookie)
             self.cookies_seen.append(cookie)
+        self.present()
         return self.responder.answer(packet, self.time(), self.time, self.world.entropy)
 
-    def exchange(self, task: ExchangeTask) -> Result:
-        """The outcome of a key exchange."""
+    def exchange(self, task: ExchangeTask, hosts: tuple[str, ...] = ()) -> Result:
+        """The outcome of a key exchange.  `hosts` are the addresses that the client knows, the
+        one it has reached first."""
         self.exchanges += 1
         if not self.ke_up:
             return Failed(task.id, "connect", f"{self.name}: no answer")
@@ -177,7 +371,9 @@ class Server:
         ring = self.responder.ring
         assert ring is not None
         cookies = tuple(ring.seal(SIV.id, *keys, self.world.entropy) for _ in range(8))
-        where = self.redirect or self.address
+        where = tuple(replace(self.address, host=host) for host in hosts) or (self.address,)
+        if self.redirect is not None:
+            where = (self.redirect,)
         return Exchanged(
-            task.id, self.algorithm, (keys,), cookies, (where,), self.name, self.chain, self.address
+            task.id, self.algorithm, (keys,), cookies, where, self.name, self.chain, self.address
         )

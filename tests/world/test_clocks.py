@@ -1,0 +1,308 @@
+"""Boots of a machine with clocks of its own: a real-time clock, a GPS receiver.
+
+They restore the clock at once and never verify it; what is known to be independent of the
+network anchors what a quorum says.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from pints.config import SourceConfig
+from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds, seconds
+from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
+from tests.world.device import Device
+from tests.world.test_honest import GOOD
+from tests.world.world import Receiver, World
+
+SECOND = 1.0
+"""Resolution of a real-time clock, and then some."""
+
+
+def settled(world: World, drift: float = 0.0) -> Device:
+    """A device that asks rarely, is anchored and has set its real-time clock; off now."""
+    sources = [SourceConfig(name, minpoll=10, maxpoll=12) for name in world.servers]
+    device = Device(world, sources, rtc=good(world.true_time(), drift))
+    device.boot()
+    assert device.reaches("verified", "anchored", within=2 * HOUR)
+    world.run(60)
+    assert device.rtc.writes == 1
+    device.stop()
+    return device
+
+
+def cut_off(world: World) -> None:
+    world.network_up = False
+
+
+# --- a real-time clock that pints never set --------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", [False, True], ids=["ours", "the kernel's"])
+def test_good_rtc_restores_at_once_and_proves_nothing(world: World, kernel: bool) -> None:
+    world.five()
+    cut_off(world)
+    device = Device(world, rtc=good(world.true_time()))
+    device.remember(30 * DAY)
+    device.boot(kernel_rtc=kernel)
+    device.ends("restored", within=0.0, error=SECOND)
+    device.ends("restored", within=DAY, error=SECOND)
+    world.network_up = True
+    device.ends("verified windows", within=2.0, error=GOOD)
+
+
+@pytest.mark.parametrize(
+    ("chip", "error"),
+    [(flat, 30 * DAY + 1), (reset, 30 * DAY + 1), (local, 2 * HOUR + SECOND),
+     (lambda now: local(now, -8.0), 8 * HOUR + SECOND), (ahead, 10 * YEAR + 3 * DAY)],
+    ids=["flat", "in 2000", "in local time", "in local time, west", "a decade ahead"],
+)  # fmt: skip
+@pytest.mark.parametrize("kernel", [False, True], ids=["ours", "the kernel's"])
+def test_wrong_rtc_delays_nobody(
+    world: World, chip: Callable[[int], Chip], error: float, kernel: bool
+) -> None:
+    """A stranger's chip is local evidence: wrong by as much as it is, until a quorum speaks;
+    then it is set, and the next boot has it right."""
+    world.five()
+    cut_off(world)
+    device = Device(world, rtc=chip(world.true_time()))
+    device.remember(30 * DAY)
+    device.boot(kernel_rtc=kernel)
+    device.ends("restored", within=1.0, error=error)
+    world.network_up = True
+    device.ends("verified windows", within=2.0, error=GOOD)
+    assert device.rtc.writes == 0, "not before the time is anchored"
+    assert device.reaches("verified", "anchored", within=2 * HOUR)
+    assert device.rtc.writes == 1
+    device.stop()
+    cut_off(world)
+    world.run(DAY)
+    device.boot(kernel_rtc=kernel)
+    device.ends("restored", within=1.0, error=SECOND)
+
+
+def test_flags_are_named(world: World) -> None:
+    world.five()
+    device = Device(world, rtc=flat(world.true_time()))
+    device.boot()
+    world.run(1.0)
+    assert device.said("its flags say OSF")
+
+
+def test_rtc_that_is_not_there(world: World) -> None:
+    world.five()
+    device = Device(world, rtc=good(world.true_time()))
+    device.rtc.plugged = False
+    device.boot()
+    device.ends("verified windows", within=1.0, error=GOOD)
+    device.ends("verified anchored", within=2 * HOUR, error=GOOD)
+
+
+# --- one that pints has set ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("away", [HOUR, 30 * DAY, 400 * DAY])
+@pytest.mark.parametrize("drift", [0.0, 1e-6, -20e-6])
+def test_rtc_set_by_pints_anchors_a_quorum_at_once(world: World, away: float, drift: float) -> None:
+    world.five()
+    device = settled(world, drift)
+    world.run(away)
+    for server in world.servers.values():  # new keys everywhere: no session speaks
+        server.chain = world.chain((-5, 60))
+        server.forget_keys()
+    device.disk = {n: d for n, d in device.disk.items() if "sessions" not in n}
+    device.boot()
+    device.ends("restored", within=0.0, error=SECOND + abs(drift) * away)
+    device.ends("verified anchored", within=1.0, error=GOOD)
+    assert device.said("confirmed by rtc")
+
+
+def test_drift_is_learned(world: World) -> None:
+    """A chip that runs a minute a month fast, compared daily for a month: after another month
+    without power it restores the clock to less than that."""
+    world.five()
+    device = settled(world, drift=23e-6)
+    device.boot()
+    world.run(30 * DAY)
+    device.stop()
+    cut_off(world)
+    world.run(30 * DAY)
+    device.boot()
+    device.ends("restored", within=1.0, error=10.0)
+
+
+def test_rtc_is_written_rarely(world: World) -> None:
+    world.five()
+    device = settled(world, drift=2e-6)
+    device.boot()
+    world.run(30 * DAY)
+    assert device.rtc.writes <= 8
+
+
+@pytest.mark.parametrize("by", [-400 * DAY, -DAY, 60.0, DAY, 9 * YEAR])
+def test_rtc_that_somebody_set_meanwhile(world: World, by: float) -> None:
+    """It contradicts a quorum without any other evidence; until that has held for an hour,
+    somebody may be deceiving it.  Nothing is lost, and a chip that is wrong is found out."""
+    world.five()
+    device = settled(world)
+    device.rtc.chip = replace(device.rtc.chip, offset=device.rtc.chip.offset + by)
+    device.boot()
+    world.run(1.0)
+    assert device.state in ("verified", "disputed")
+    device.ends("verified anchored", within=3 * HOUR, error=GOOD)
+    world.run(2 * DAY)
+    assert device.rtc.writes == 2, "set right again, and not fought"
+    device.ends("verified anchored", within=60.0, error=GOOD)
+    assert abs(seconds(device.rtc.read().time - world.true_time())) < SECOND
+
+
+def test_rtc_set_by_another_system_and_no_session_left(world: World) -> None:
+    """Two months off, and somebody's rescue disk has set the chip to local time: what pints
+    set itself contradicts a quorum that has nothing but its windows.  Disputed, and alarmed,
+    until a person looks; then as any boot."""
+    world.five()
+    device = settled(world)
+    world.run(60 * DAY)
+    for server in world.servers.values():
+        server.chain = world.chain((-5, 80))
+    chip = device.rtc.chip
+    device.rtc.chip = replace(chip, offset=chip.offset + 2 * HOUR)
+    device.boot()
+    device.ends("disputed", within=DAY, error=2 * HOUR + SECOND)
+    assert device.said("contradicts the quorum: rtc")
+    device.stop()
+    device.rtc.chip = chip
+    device.boot()
+    device.ends("verified anchored", within=1.0, error=GOOD)
+
+
+# --- a receiver ------------------------------------------------------------------------------
+
+
+def test_gps_only(world: World) -> None:
+    """No network at all: the clock is right and disciplined, and nobody says it is verified."""
+    world.five()
+    cut_off(world)
+    device = Device(world, receivers=[Receiver(error=0.01, interval=4.0)], crystal=60e-6)
+    device.remember(30 * DAY)
+    device.boot()
+    device.ends("restored", within=15.0, error=0.05)
+    device.ends("restored", within=3 * HOUR, error=0.01)
+    assert abs(device.core.discipline.frequency + 60e-6) < 1e-6
+    assert device.saved_ratchet() < world.true_time() - nanoseconds(29 * DAY)
+    world.network_up = True
+    device.ends("verified windows", within=2.0, error=0.02)
+
+
+def test_gps_without_any_server_configured(world: World) -> None:
+    device = Device(world, receivers=[Receiver()])
+    device.boot()
+    device.ends("restored", within=600.0, error=0.05)
+
+
+def test_trusted_gps_anchors_a_quorum_at_once(world: World) -> None:
+    world.five()
+    cut_off(world)
+    device = Device(world, receivers=[Receiver(trust=True)])
+    device.boot()
+    device.ends("restored", within=60.0, error=0.05)
+    world.network_up = True
+    device.ends("verified anchored", within=2.0, error=GOOD)
+    assert device.said("confirmed by fake-gps gps0")
+
+
+@pytest.mark.parametrize("interval", [21.0, 64.0])
+def test_what_anchors_when_the_quorum_is_due_to_be_kept(world: World, interval: float) -> None:
+    """Both write the saved time: the one that was decided before the other must not undo it."""
+    world.five()
+    device = Device(world, receivers=[Receiver(trust=True, interval=interval)])
+    device.boot()
+    assert device.reaches("verified", "anchored", within=HOUR)
+    assert device.saved_ratchet() > world.true_time() - nanoseconds(1.0)
+
+
+@pytest.mark.parametrize("rollovers", [1, 2])
+def test_week_number_that_rolled_over(world: World, rollovers: int) -> None:
+    world.five()
+    cut_off(world)
+    device = Device(world, receivers=[Receiver(rollovers=rollovers)])
+    device.remember(9 * DAY)
+    device.boot()
+    device.ends("restored", within=60.0, error=0.1)
+
+
+def test_gps_without_a_fix(world: World) -> None:
+    world.five()
+    receiver = Receiver(sees_sky=False)
+    device = Device(world, receivers=[receiver])
+    device.boot()
+    device.ends("verified windows", within=1.0, error=GOOD)
+    world.run(600)
+    receiver.sees_sky = True
+    device.ends("verified windows", within=600.0, error=0.01)
+
+
+@pytest.mark.parametrize("lie", [2.0, HOUR, -5 * DAY, 300 * DAY])
+@pytest.mark.parametrize("first", [True, False], ids=["from the start", "after verified"])
+def test_spoofed_gps_is_no_witness(world: World, lie: float, first: bool) -> None:
+    """Whoever spoofs a receiver moves a clock that nobody has verified, and no other."""
+    world.five()
+    receiver = Receiver(lie=lie if first else 0.0)
+    device = Device(world, receivers=[receiver])
+    device.boot()
+    device.ends("verified windows", within=1.0, error=0.01)
+    receiver.lie = lie
+    device.ends("verified windows", within=900.0, error=0.01)
+
+
+@pytest.mark.parametrize("lie", [5.0, HOUR, 300 * DAY])
+def test_spoofed_trusted_gps_disputes_and_moves_nothing(world: World, lie: float) -> None:
+    """Its owner said to believe it: it contradicts, so the machine is `disputed`, unless it has
+    better evidence; the clock is never taken to its time once the quorum has spoken."""
+    world.five()
+    receiver = Receiver(trust=True)
+    device = Device(world, receivers=[receiver])
+    device.boot()
+    device.ends("verified anchored", within=10.0, error=0.01)
+    receiver.lie = lie
+    device.ends("verified anchored", within=900.0, error=0.01)
+
+
+def test_receiver_that_is_unplugged_and_back(world: World) -> None:
+    cut_off(world)
+    receiver = Receiver(error=0.01)
+    device = Device(world, receivers=[receiver], crystal=40e-6)
+    device.boot()
+    device.ends("restored", within=HOUR, error=0.02)
+    receiver.plugged = False
+    device.ends("restored", within=HOUR, error=0.1)
+    receiver.plugged = True
+    device.ends("restored", within=600.0, error=0.02)
+
+
+def test_rtc_and_gps_that_contradict_each_other(world: World) -> None:
+    """Two strangers: the surer one is followed, neither proves anything."""
+    world.five()
+    cut_off(world)
+    device = Device(world, rtc=ahead(world.true_time(), 3), receivers=[Receiver(error=0.01)])
+    device.boot()
+    device.ends("restored", within=60.0, error=0.05)
+    world.network_up = True
+    device.ends("verified windows", within=2.0, error=0.02)
+
+
+def test_clocks_on_the_board_and_floors(world: World) -> None:
+    """What they say below the floor or above the ceiling moves nothing (R1), and is said."""
+    world.five()
+    cut_off(world)
+    for lie in (-300 * DAY, 30 * YEAR):
+        receiver = Receiver(lie=lie)
+        build = Instant(world.true_time() - nanoseconds(10 * DAY))
+        device = Device(
+            world, rtc=reset(world.true_time()), receivers=[receiver], build_epoch=build
+        )
+        device.boot()
+        world.run(60)
+        assert device.state == "restored"
+        assert device.refused("R1")
