@@ -70,8 +70,8 @@ class SaveTime:
 
     ratcheted: Instant
     seen: Instant
-    verified: bool
-    """Whether `seen` was verified, so that others may be told."""
+    sure: bool
+    """Whether `seen` was verified and anchored, so that others may be told."""
 
 
 @dataclass(frozen=True, slots=True)

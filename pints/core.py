@@ -69,6 +69,8 @@ RECEIVER_INTERVAL = 16.0
 """Seconds over which a clock that follows a receiver is steered."""
 OPERATOR_ERROR = 1.0
 """What a person may be off who types the time, seconds."""
+MOST_REMARKS = 8
+"""Different ones on a source that are logged before it gives a good answer."""
 STORY_LENGTH = 40
 """Lines of this boot's story that are kept for who asks."""
 
@@ -114,8 +116,8 @@ class Core:
         self._latest = now
         self._told = ""
         """The last announcement."""
-        self._said: dict[str, str] = {}
-        """The last remark on each source, until it gives a good answer."""
+        self._said: dict[str, set[str]] = {}
+        """The remarks on each source, until it gives a good answer."""
 
     # --- events --------------------------------------------------------------------------
     # Each takes the slews out of the readings it is given (`sync.slew` says why), and what
@@ -173,9 +175,11 @@ class Core:
         kept = [] if association.retry.backoff == backoff else self._keep_backoffs()
         if isinstance(outcome, Remark):
             # Said once: a server, or somebody on the way, may send it a thousand times.
-            known = self._said.get(source) == outcome.text
-            self._said[source] = outcome.text
-            return [*kept, Log(logging.DEBUG if known else outcome.level, outcome.text)]
+            said = self._said.setdefault(source, set())
+            known = outcome.text in said or len(said) >= MOST_REMARKS
+            said |= set() if known else {outcome.text}
+            level = logging.DEBUG if known else outcome.level
+            return [*kept, *self._noted([Log(level, outcome.text, outcome.rule)], now)]
         self._said.pop(source, None)
         if source in self._anchors:
             return kept + self._hear(_anchored_word(outcome), now)

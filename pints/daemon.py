@@ -216,8 +216,8 @@ class Daemon:
             case RecordBelief(belief, basis):
                 done = self._keeper.record(belief, basis)
                 return self.core.belief_recorded(done, self.clock.read())
-            case SaveTime(ratcheted, seen, verified):
-                self._keeper.save_time(ratcheted, seen, verified)
+            case SaveTime(ratcheted, seen, sure):
+                self._keeper.save_time(ratcheted, seen, sure)
             case SaveForBoot(name, data):
                 self._keeper.save_for_boot(name, data)
             case Save(name, data):

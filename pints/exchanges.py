@@ -10,7 +10,7 @@ from dataclasses import replace
 from pints.actions import Action, Start
 from pints.address import Address
 from pints.bootstrap.engine import Bootstrap
-from pints.bootstrap.witness import Identity, identity
+from pints.bootstrap.witness import OWN_NETWORK, Identity, identity, is_local
 from pints.client.association import Association
 from pints.client.names import Names
 from pints.client.session import RENEW_AFTER, SavedSession, Session, revive
@@ -21,6 +21,8 @@ from pints.wire.aead import ALGORITHMS
 from pints.wire.ntp import NTP_PORT
 from pints.worker.messages import Exchanged, ExchangeTask, Resolved, ResolveTask, Result
 
+ENDS_SOON = DAY
+"""Seconds before a certificate ends from which on a newer one is looked for."""
 TASK_TIMEOUT = 15.0
 """Seconds for a key exchange with its look-ups."""
 
@@ -96,15 +98,21 @@ class Exchanges:
         of its time as a saved one is over, or its certificate soon ends."""
         exchanged = association.counters.last_exchange
         rested = exchanged is None or now.boot >= after(exchanged, HOUR)
+        # A certificate that is renewed late is looked for a few times, not every hour.
+        rested_long = exchanged is None or now.boot >= after(exchanged, ENDS_SOON / 4)
         refusals, belief = self._bootstrap.refusals, self._bootstrap.belief
         if any(r.rule == "R3" and r.source == association.id for r in refusals):
             return rested
         if belief is None or session.checked is None:
             return False
         time = belief.at(now.boot).time
-        ends_soon = not session.saved and seconds(session.chain.end - time) < DAY
-        return seconds(time - session.checked) > RENEW_AFTER or (ends_soon and rested)
+        ends_soon = not session.saved and seconds(session.chain.end - time) < ENDS_SOON
+        return seconds(time - session.checked) > RENEW_AFTER or (ends_soon and rested_long)
 
 
 def _identity(source: SourceConfig, leaf_key: str, addresses: tuple[Address, ...]) -> Identity:
-    return replace(identity(source), leaf_key=leaf_key, addresses=frozenset(addresses))
+    known = identity(source)
+    # A public name may well lead to a machine of one's own network.
+    own = not known.operator and any(is_local(address.host) for address in addresses)
+    operator = OWN_NETWORK if own else known.operator
+    return replace(known, operator=operator, leaf_key=leaf_key, addresses=frozenset(addresses))

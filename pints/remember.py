@@ -110,11 +110,11 @@ class Keeper:
         self._timesync = timesync
         self._timesync_failed = False
 
-    def save_time(self, ratcheted: Instant, seen: Instant, verified: bool) -> bool:
-        """The line of early boot.  A verified time keeps systemd's saved clock fresh, too, for
-        who boots without pints; as an unverified one may be wrong, it does not."""
+    def save_time(self, ratcheted: Instant, seen: Instant, sure: bool) -> bool:
+        """The line of early boot.  An anchored time keeps systemd's saved clock fresh, too, for
+        who boots without pints; any other may be wrong, and that clock never goes back."""
         done = self._attempts.attempt("state", lambda: self._write_time(ratcheted, seen))
-        if done and verified and self._timesync:
+        if done and sure and self._timesync:
             self._freshen(self._timesync, seen)
         return done
 

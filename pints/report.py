@@ -82,6 +82,8 @@ class Reporter:
         state = core.bootstrap.state
         if state not in (State.VERIFIED, State.HOLDOVER) or selection is None:
             return unsynchronized(PRECISION)
+        if state is State.HOLDOVER and core.steering.bound(now) > MAX_DISPERSION:
+            return unsynchronized(PRECISION)
         best = core.discipline.last.get(selection.best)
         if best is None or core.steering.last_update is None:
             return unsynchronized(PRECISION)
@@ -352,6 +354,9 @@ UNRECORDED = (
 _LOG = "why: journalctl -u pints"
 PRECISION = -20
 """Log2 seconds: about a microsecond, what reading a clock from Python costs."""
+MAX_DISPERSION = 16.0
+"""Seconds: a clock in holdover whose bound has grown beyond it is served no more, and the kernel
+calls its own unsynchronized (MAXDISP, RFC 5905 section 7.3; NTP_PHASE_LIMIT, linux/timex.h)."""
 
 
 def _failure(association: Association) -> Document | None:

@@ -26,6 +26,8 @@ RTC = "/sys/class/rtc/rtc0/since_epoch"
 """Where the kernel shows the real-time clock that it has a driver for, in s."""
 FORGOTTEN = (TIME_FILE, "rtc.json", "quorum.json", *(f"sessions/{n}.json" for n in range(3)))
 """What a false time may have left in the state folder."""
+BELIEF = "/run/pints/belief"
+"""What this boot has verified: as false as the rest, when the operator says so."""
 MAX_SIZE = 4096
 USAGE = "usage: pints restore [--state DIR] [--dry-run] [--forget]"
 
@@ -137,7 +139,7 @@ def main(argv: "list[str]", now: int = 0, set_clock: "object" = None) -> int:
             _say(f"{USAGE}, not '{word}'")
             return 2
     if forget:
-        return _forget(state, dry)
+        return _forget(state, dry, [BELIEF] if state == STATE else [])
     try:
         epoch = build_epoch()
     except (OSError, ValueError) as e:
@@ -169,12 +171,11 @@ def main(argv: "list[str]", now: int = 0, set_clock: "object" = None) -> int:
     return 0
 
 
-def _forget(state: str, dry: bool) -> int:
+def _forget(state: str, dry: bool, besides: "list[str]") -> int:
     """Move the saved time aside, and all that vouches for it: the way out when it was
     poisoned."""
     found = 0
-    for name in FORGOTTEN:
-        path = f"{state}/{name}"
+    for path in [f"{state}/{name}" for name in FORGOTTEN] + besides:
         try:
             if dry:
                 os.stat(path)

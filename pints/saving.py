@@ -93,7 +93,7 @@ class Saving:
         verified = bootstrap.state is State.VERIFIED
         seen = bootstrap.seen(now.boot)
         self._ratcheted = bootstrap.ratchet(now.boot)
-        actions: list[Action] = [SaveTime(self._ratcheted, seen, verified)]
+        actions: list[Action] = [SaveTime(self._ratcheted, seen, bootstrap.anchored)]
         if self._discipline.selection is not None and verified:
             drift = {"frequency": self._discipline.frequency, "skew": self._discipline.skew}
             actions.append(Save(DRIFT_FILE, json.dumps(drift).encode() + b"\n"))
@@ -156,7 +156,7 @@ class Saving:
             return []
         self._recorded, self._quorum_kept = agreed - self._resumed, True
         data = encode_quorum(record, self._board)
-        return [Save(QUORUM_FILE, data), SaveTime(self._ratcheted, record.time, True)]
+        return [Save(QUORUM_FILE, data), SaveTime(self._ratcheted, record.time, False)]
 
     def _forget_quorum(self) -> list[Action]:
         """What is anchored has sessions to confirm it: an old quorum would only help those

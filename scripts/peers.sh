@@ -4,6 +4,7 @@
 #     .peers/bin/chronyd, chronyc           chrony of the release this machine runs
 #     .peers/bin/chronyd-4.6, chronyc-4.6   chrony 4.6 of Debian 13 (AES-128-GCM-SIV)
 #     .peers/bin/faketime OFFSET COMMAND    COMMAND with its clock moved: faketime -400d ...
+#     .peers/bin/roughly                    a Roughtime server and client, of others' making
 #     .peers/bin/linux.uml                  a kernel that runs as a process (User Mode Linux)
 #
 # Needs no root.  Each release's programs live in a tree of their own together with every
@@ -36,7 +37,7 @@ for tool in apt-get dpkg-deb; do
 done
 
 cd "$top"
-rm -rf stamp bin work "./$here" "$newer"
+rm -rf stamp bin work roughtime "./$here" "$newer"
 mkdir bin work
 trap 'rm -rf "$top/work"' EXIT
 
@@ -129,8 +130,22 @@ kernel() {
     ln -s "../$here/usr/bin/linux.uml" bin/linux.uml
 }
 
+# It is on PyPI and wants Python 3.12: where nothing so new is to be found, go without.
+roughtime() {
+    for python in python3 "$HOME"/.pyenv/versions/3.1[2-9]*/bin/python3 python3.1[2-9]; do
+        if "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
+            quietly "$python" -m venv roughtime
+            quietly roughtime/bin/pip install -qq --disable-pip-version-check 'roughly[cli]==0.3.0'
+            ln -s ../roughtime/bin/roughly bin/roughly
+            return
+        fi
+    done
+    echo "peers: no Python 3.12 or newer: no other Roughtime server than the tests' own"
+}
+
 tree "$here" chrony libfaketime
 kernel
+roughtime
 [ "$here" = "$newer" ] || tree "$newer" chrony
 
 # chronyd stays the user that starts it, instead of becoming one the machine may lack.

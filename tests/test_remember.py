@@ -44,7 +44,7 @@ def kept(tmp_path: Path) -> Kept:
 
 
 def test_saved_time_names_the_boot_it_was_saved_in(kept: Kept) -> None:
-    assert kept.keeper.save_time(EPOCH, NOW, verified=True)
+    assert kept.keeper.save_time(EPOCH, NOW, sure=True)
     line = kept.store.read(restore.TIME_FILE)
     assert line is not None
     assert restore.decode(line) == (EPOCH, NOW)
@@ -54,7 +54,7 @@ def test_saved_time_names_the_boot_it_was_saved_in(kept: Kept) -> None:
 
 def test_what_is_kept_is_remembered(kept: Kept) -> None:
     clock = SoftwareClock(NOW, boot_id="this-boot")
-    kept.keeper.save_time(EPOCH, NOW, verified=True)
+    kept.keeper.save_time(EPOCH, NOW, sure=True)
     kept.keeper.save("drift.json", b'{"frequency": 1e-5, "skew": 2e-6}')
     belief = Belief(NOW, clock.boot(), 0.1)
     assert kept.keeper.record(belief, "windows")
@@ -88,7 +88,7 @@ def test_systemds_saved_clock_that_belongs_to_somebody_else(
 
     monkeypatch.setattr(os, "utime", refuse)
     for _ in range(3):
-        assert kept.keeper.save_time(EPOCH, NOW, verified=True)
+        assert kept.keeper.save_time(EPOCH, NOW, sure=True)
     said = [r for r in caplog.records if "not kept fresh" in r.message]
     assert [r.levelno for r in said] == [logging.DEBUG]
 

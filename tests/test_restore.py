@@ -426,6 +426,20 @@ def test_the_folder_may_be_named_after_forget(
     assert not (named / "time").exists()
 
 
+def test_what_this_boot_believes_is_forgotten_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would keep out every honest server until the next boot (R9)."""
+    belief = tmp_path / "belief"
+    belief.write_text("pints-belief ...\n")
+    monkeypatch.setattr(restore, "STATE", str(tmp_path))
+    monkeypatch.setattr(restore, "BELIEF", str(belief))
+    assert restore.main(["--forget", "--dry-run"], EPOCH) == 0
+    assert belief.exists()
+    assert restore.main(["--forget"], EPOCH) == 0
+    assert not belief.exists()
+
+
 @pytest.mark.parametrize("words", [("--dry-run", "--forget"), ("--forget", "--dry-run")])
 def test_a_dry_run_forgets_nothing(tmp_path: Path, clock: Clock, words: tuple[str, str]) -> None:
     save(tmp_path, EPOCH, EPOCH)

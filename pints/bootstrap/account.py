@@ -175,8 +175,8 @@ def _witness(bootstrap: Bootstrap, one: Asked, now: Boot) -> Row:
     row = Row(one.origin, one.kind, Strength.WITNESS.value, Verdict.WAITING, hint=one.hint)
     if testimony is not None:
         drift = DRIFT_UNSTEERED if bootstrap.belief is None else DRIFT_STEERED
-        stated = Belief(testimony.time, testimony.boot, testimony.distance)
-        present = stated.at(now, drift)
+        stated = Belief(testimony.time, testimony.boot, testimony.distance, drift)
+        present = stated.at(now)
         row = replace(
             row, kind=Kind.SESSION if testimony.saved else Kind.CERTIFICATE, hint="",
             low=present.low, high=present.high, windows=testimony.windows,

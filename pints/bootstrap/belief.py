@@ -53,12 +53,14 @@ class Belief:
     time: Instant
     boot: Boot
     error: float
+    drift: float = DRIFT_STEERED
+    """By what fraction `error` grows."""
 
-    def at(self, boot: Boot, drift: float = DRIFT_STEERED) -> "Belief":
+    def at(self, boot: Boot) -> "Belief":
         """The same belief later, grown by what the crystal may have drifted."""
         span = boot - self.boot
-        grown = self.error + drift * abs(seconds(span))
-        return Belief(Instant(self.time + span), boot, grown)
+        grown = self.error + self.drift * abs(seconds(span))
+        return Belief(Instant(self.time + span), boot, grown, self.drift)
 
     @property
     def low(self) -> Instant:

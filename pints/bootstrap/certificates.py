@@ -1,7 +1,9 @@
 """The certificate chains of a boot: who has shown which, and which were forgiven their dates.
 
 Guarantees: a chain is let in only by R4 and R5; one that was let in in spite of its dates is
-remembered, to be judged again when the time is known (R6), and its word is not strict.
+remembered, to be judged again when the time is known (R6), and its word is not strict.  Of each
+source the newest chain is kept for R4, whether it may be used or not, as long as the boot
+lasts: an older one that is shown after it takes nothing back.
 """
 
 import logging
@@ -23,9 +25,8 @@ class Certificates:
         """`strict`: no relaxed exchange is wanted (`relaxed_dates = "never"`)."""
         self.chains: dict[str, Chain] = {}
         """Those that may be used."""
-        self._vetoing: dict[str, Chain] = {}
-        """Those refused for their dates: no reason to overhear what they say of the time (R4).
-        Each lasts until its server shows another."""
+        self._newest: dict[str, Chain] = {}
+        """The one issued last of all that each has shown, good but maybe for its dates (R4)."""
         self.forgiven: set[str] = set()
         """Sources whose dates were ever forgiven in this boot."""
         self.before_floor: set[str] = set()
@@ -47,14 +48,15 @@ class Certificates:
                 "pints restore --forget",
             )
         self.before_floor.discard(source)
-        self._vetoing[source] = chain
+        known = self._newest.get(source)
+        if known is None or known.leaf_not_before < chain.leaf_not_before:
+            self._newest[source] = chain
         vetoes = believed and witness
         if vetoes and (refusal := rules.r4_future(source, chain, at.low, at.high)):
             raise _untrusted(refusal, "a witness from the future disputes what is believed")
         if refusal := rules.r5_dates(source, chain, at, believed, self._strict):
             advice = 'set relaxed_dates = "until-verified", or wait for its dates'
             raise _untrusted(refusal, "its operator must renew it" if believed else advice)
-        del self._vetoing[source]
         self.chains[source] = chain
         if chain.good(at.low, at.high):
             self._relaxed.discard(source)
@@ -76,9 +78,9 @@ class Certificates:
         text = f"R6: judged again at {iso(belief.time)} and good: {good}"
         return refused, [Log(logging.INFO, text)] if good else []
 
-    def shown(self, sources: Collection[str]) -> dict[str, Chain]:
-        """The last chain that each of these has shown, whether it may be used or not."""
-        return {s: c for s, c in {**self.chains, **self._vetoing}.items() if s in sources}
+    def newest(self, sources: Collection[str]) -> dict[str, Chain]:
+        """The chain issued last that each of these has shown, whether it may be used or not."""
+        return {s: chain for s, chain in self._newest.items() if s in sources}
 
     def of(self, sources: Collection[str]) -> dict[str, Chain]:
         """The chains of these sources that may be used."""

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from pints.actions import Action, Announce, Log, RecordBelief, SetClock
 from pints.bootstrap import rules
+from pints.bootstrap.agreement import Agreement
 from pints.bootstrap.belief import DRIFT_STEERED, DRIFT_UNSTEERED, Belief, Floors
 from pints.bootstrap.certificates import Certificates
 from pints.bootstrap.confirmation import Weighed, weigh
@@ -36,6 +37,11 @@ from pints.timescale import HOUR, Boot, Instant, Reading, iso, nanoseconds, seco
 
 ANCHOR_AFTER = HOUR
 """How long the same quorum must go on agreeing to confirm itself, seconds."""
+MEASURED_AFTER = 600.0
+"""How long a quorum must have agreed until the crystal counts as measured, seconds: before, it
+may run off by more than a slew adds."""
+DISPUTED_ANCHORED = "disputed-anchored"
+"""In /run: disputed, and anchored before that in the same boot (R9)."""
 NOBODY = Weighed((), ())
 
 
@@ -73,18 +79,19 @@ class Bootstrap:
         """Sources whose keys must be destroyed, with the reason; the core takes them away."""
         earlier = earlier or Earlier()
         self.belief: Belief | None = earlier.belief[0] if earlier.belief else None
-        self._was_anchored = bool(earlier.belief and earlier.belief[1] == Basis.ANCHORED.value)
-        self._earlier_quorum = earlier.quorum
+        kept = earlier.belief[1] if earlier.belief else ""
+        self._was_anchored = kept in (Basis.ANCHORED.value, DISPUTED_ANCHORED)
         self._config = config
         self.identities = dict(witnesses)
         """Of the witnesses, as far as they have shown who they are."""
         self._started = now
         self._testimonies: dict[str, Testimony] = {}
         self._certificates = Certificates(config.relaxed_dates == "never")
+        self._agreement = Agreement(self._certificates, earlier.quorum)
         self._ledger = Ledger()
-        self._agreeing_since: dict[str, Boot] = {}
-        """Since when each source has agreed without a break, undisputed (R6)."""
-        self._was_disputed = bool(earlier.belief and earlier.belief[1] == State.DISPUTED.value)
+        self._was_disputed = kept in (State.DISPUTED.value, DISPUTED_ANCHORED)
+        self._first_agreed: Boot | None = None
+        """When a quorum first agreed in the life of this daemon."""
         self._refusals = Refusals()
         self._future = FutureFloor(config.future_floor == "unanimous")
         self.unrecorded = False
@@ -110,8 +117,8 @@ class Bootstrap:
 
     @property
     def chains(self) -> dict[str, Chain]:
-        """The last certificates that the witnesses have shown, whether let in or not."""
-        return self._certificates.shown(self.identities)
+        """The newest certificate of each witness that has shown one, whether let in or not."""
+        return self._certificates.newest(self.identities)
 
     @property
     def testimonies(self) -> list[Testimony]:
@@ -279,7 +286,7 @@ class Bootstrap:
         if not ok:
             known, self.unrecorded = self.unrecorded, True
             if self.state is not State.VERIFIED:  # an hour that nobody was told of is none
-                self._agreeing_since.clear()
+                self._agreement.break_off()
             text = "R9: belief cannot be recorded in the runtime folder: not announced"
             return [] if known else [Log(logging.ERROR, text, "R9")]
         self.unrecorded = False
@@ -293,7 +300,7 @@ class Bootstrap:
             return None
         shown = self._certificates.of(self.finding.agreeing)
         members = {s: chain.leaf_not_before for s, chain in sorted(shown.items())}
-        agreed = {s: self._agreed_for(s, now) for s in members}
+        agreed = {s: self._agreement.lasted(s, now, self.belief) for s in members}
         return QuorumRecord(boot_id, members, self.belief.at(now).low, agreed)
 
     def ratchet(self, now: Boot) -> Instant:
@@ -327,7 +334,7 @@ class Bootstrap:
         """Let the witnesses deliberate, and follow the state table."""
         witness_of = groups(self.identities)
         testimonies = self._testimonies
-        chains = self._certificates.shown(self.identities)
+        chains = self._certificates.newest(self.identities)
         terms = self._terms(self.floors, self.standing)
         finding = deliberate(testimonies.values(), self.identities, chains, terms, now.boot)
         self.finding = finding
@@ -339,9 +346,7 @@ class Bootstrap:
         actions: list[Action] = [*self._report(finding.refusals, now.boot)]
         if reached:
             return actions + self._agreed(finding, now)
-        self._agreeing_since = {
-            s: since for s, since in self._agreeing_since.items() if s in finding.agreeing
-        }
+        self._agreement.keep(finding.agreeing)
         if lowered := self._lowered_floor(finding, now):
             return actions + lowered
         return actions + self._short_of_quorum(finding, now)
@@ -369,17 +374,18 @@ class Bootstrap:
     def _agreed(self, finding: Finding, now: Reading) -> list[Action]:
         """A quorum stands: believe it, judge every exchange again, record, announce."""
         first = self.belief is None
-        self.belief = Belief(finding.middle, now.boot, finding.half_width)
+        if self._first_agreed is None:
+            self._first_agreed = now.boot
+        measured = seconds(now.boot - self._first_agreed) >= MEASURED_AFTER
+        drift = DRIFT_STEERED if measured else DRIFT_UNSTEERED
+        self.belief = Belief(finding.middle, now.boot, finding.half_width, drift)
         self._restoring = None
         actions: list[Action] = []
         refused, logs = self._certificates.judge_again(self.belief)
         for refusal in refused:
             actions += self._destroy(refusal)
         actions += logs
-        # The hour of R6 is for each source that has agreed all the time, undisputed.
-        self._agreeing_since = {
-            s: self._agreeing_since.get(s, now.boot) for s in sorted(finding.agreeing)
-        }
+        self._agreement.begin(finding.agreeing, now.boot)
         basis = self._basis(finding, now.boot)
         if self.state is State.VERIFIED and basis is self.basis:
             return actions
@@ -415,25 +421,10 @@ class Bootstrap:
         several on this board."""
         late = {
             s for s in finding.agreeing & self._testimonies.keys()
-            if self._agreed_for(s, self._testimonies[s].boot) >= ANCHOR_AFTER
+            if self._agreement.lasted(s, self._testimonies[s].boot, self.belief) >= ANCHOR_AFTER
         }  # fmt: skip
         voices = len(set(groups({s: self.identities[s] for s in late}).values()))
         return voices >= self.needed and not self._of_single_issuer(late)
-
-    def _agreed_for(self, source: str, now: Boot) -> float:
-        """For how long a source has agreed, in this boot and those before it, seconds."""
-        since = self._agreeing_since.get(source, now)
-        return max(seconds(now - since), 0.0) + self._agreed_before(source)
-
-    def _agreed_before(self, source: str) -> float:
-        """For how long a source agreed in earlier boots, seconds: nothing unless its
-        certificate is no older now than then, and its dates did not have to be forgiven."""
-        earlier, chain = self._earlier_quorum, self._certificates.chains.get(source)
-        if earlier is None or chain is None or source in self._certificates.forgiven:
-            return 0.0
-        if self.belief is None or self.belief.low < earlier.time:
-            return 0.0
-        return earlier.agreed_for(source, chain.leaf_not_before)
 
     def _of_single_issuer(self, sources: Iterable[str]) -> bool:
         known = (self._testimonies[s].roots for s in sources if s in self._testimonies)
@@ -458,10 +449,12 @@ class Bootstrap:
         before, self.state = self.state, follow(self.state, Event.CONTRADICTED)
         if self.state is before:
             return actions
-        self._agreeing_since.clear()
+        self._agreement.break_off()
         # Recorded, or a restart would reopen it (R9).
         disputed = self.belief or Belief(finding.middle, now, finding.half_width)
-        actions.append(RecordBelief(disputed, self.state.value))
+        sure = self._was_anchored or self.basis is Basis.ANCHORED
+        kept = DISPUTED_ANCHORED if sure else self.state.value
+        actions.append(RecordBelief(disputed, kept))
         return actions + self._announce(f"disputed: clock kept, not served; {refusal}")
 
     def _lowered_floor(self, finding: Finding, now: Reading) -> list[Action]:

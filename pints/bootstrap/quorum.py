@@ -91,8 +91,8 @@ def deliberate(
     silenced: dict[str, Belief] = {}
     voting: dict[str, tuple[Testimony, Belief]] = {}
     for testimony in testimonies:
-        stated = Belief(testimony.time, testimony.boot, testimony.distance)
-        grown = stated.at(now, terms.drift)
+        stated = Belief(testimony.time, testimony.boot, testimony.distance, terms.drift)
+        grown = stated.at(now)
         refusal = _admit(testimony, grown, terms)
         if refusal is not None:
             refusals.append(refusal)

@@ -45,6 +45,8 @@ class Remark:
     text: str
     hint: str = ""
     """What it means to somebody who asked just once."""
+    rule: str = ""
+    """That keeps it from doing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,10 +327,10 @@ class Association:
         self._naks += not pending.refused
         pending.refused = True
         text = f"{self.id}: R11: NTS NAK; keys kept until new ones are had"
-        return Remark(logging.INFO, text, _NAK_HINT)
+        return Remark(logging.INFO, text, _NAK_HINT, "R11")
 
     def _kiss(self, code: str, now: Boot) -> Remark:
         if code in ("RATE", "DENY", "RSTR"):
             self.schedule.kissed(now)
         text = f"{self.id}: R11: kiss {code!r}; polling slowly at most"
-        return Remark(logging.INFO, text, _KISS_HINT)
+        return Remark(logging.INFO, text, _KISS_HINT, "R11")

@@ -12,6 +12,8 @@ from pints.timescale import HOUR, Boot, after
 
 BATCHES = 3
 """Boots in a row that may do without a key exchange."""
+REST = 8 * HOUR
+"""Seconds between two writings because keys were renewed: each is three files."""
 PATIENCE = 10.0
 """Seconds that the first batch of a boot waits for sources that have not answered yet."""
 
@@ -35,7 +37,7 @@ class Batches:
     def keys_renewed(self, now: Boot) -> None:
         """What is laid aside must be renewed as well, soon but not all the time."""
         self._old = True
-        rested = self._refreshed is None or now >= after(self._refreshed, HOUR)
+        rested = self._refreshed is None or now >= after(self._refreshed, REST)
         if rested and self.due is None:
             self._refreshed = now
             self.expect(now)

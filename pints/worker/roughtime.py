@@ -12,7 +12,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from pints.address import Address
@@ -43,6 +43,8 @@ ATTEMPTS = (0.4, 0.6)
 """Seconds to wait after each request, 1.5 times longer each time (section 5): a second in all."""
 LOOKUP_LIMIT = 5.0
 """Seconds for all names together, which are looked up at the same time."""
+STRAGGLERS = 0.5
+"""Seconds that the rest of the names have once more than half of the servers were asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,15 @@ def measure(task: RoughtimeTask, threaded: bool = True) -> RoughtimeHeard:
     """Carry out one task.  `threaded=False` looks names up without threads."""
     deadline = Deadline(task.timeout)
     failures: dict[int, str] = {}
-    hosts = _look_up(task, threaded, deadline.within(LOOKUP_LIMIT), failures)
+    hosts: dict[int, tuple[str, ...]] = {}
     replies: list[tuple[int, RoughtimeServer, Reply]] = []
     links: list[Link] = []
+    found = _look_up(task, threaded, deadline, hosts, failures)
     for turn in range(1, task.rounds + 1):
-        for n, server in enumerate(task.servers):
+        for n in found if turn == 1 else hosts:
             if n in failures:
                 continue  # without an answer in every round it has no vote
+            server = task.servers[n]
             if not deadline.left():
                 failures[n] = f"{server.host}: not asked in round {turn}: time is up"
                 continue
@@ -143,17 +147,35 @@ def ask(server: RoughtimeServer, hosts: Sequence[str], nonce: bytes, deadline: D
 
 
 def _look_up(
-    task: RoughtimeTask, threaded: bool, deadline: Deadline, failures: dict[int, str]
-) -> list[tuple[str, ...]]:
-    """Numeric addresses of each server, none for those in `failures`."""
-    found: list[tuple[str, ...]] = []
-    for n, lookup in enumerate([Lookup(server.host, threaded) for server in task.servers]):
-        try:
-            found.append(lookup.wait(deadline))
-        except PeerError as e:
-            found.append(())
-            failures[n] = str(e)
-    return found
+    task: RoughtimeTask,
+    threaded: bool,
+    deadline: Deadline,
+    hosts: dict[int, tuple[str, ...]],
+    failures: dict[int, str],
+) -> Iterator[int]:
+    """The servers, in the order in which their numeric addresses are found: a name that hangs
+    delays nobody else.  Each is in `hosts` when it is yielded, or later in `failures`."""
+    waiting = {n: Lookup(server.host, threaded) for n, server in enumerate(task.servers)}
+    limit = deadline.within(LOOKUP_LIMIT)
+    few = False
+    while waiting:
+        for n in [n for n, lookup in waiting.items() if lookup.done()]:
+            try:
+                hosts[n] = waiting.pop(n).addresses()
+            except PeerError as e:
+                failures[n] = str(e)
+            else:
+                yield n
+        if not few and 2 * len(hosts) > len(task.servers):
+            few, limit = True, limit.within(STRAGGLERS)
+        poll = select.poll()
+        for lookup in waiting.values():
+            poll.register(lookup.fileno(), select.POLLIN)
+        if waiting and not poll.poll(limit.left() * 1000):
+            break
+    for n, lookup in waiting.items():
+        failures[n] = lookup.late(LOOKUP_LIMIT)
+        lookup.close()
 
 
 def _targets(hosts: Sequence[str], port: int) -> tuple[Address, Address]:

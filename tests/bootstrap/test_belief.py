@@ -1,6 +1,7 @@
 """Floors and ceiling; the belief, as it ages and as /run keeps it."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -73,7 +74,7 @@ def test_belief_moves_with_the_boot_clock_and_grows(belief: Belief, span: int) -
     moved = belief.at(Boot(belief.boot + span))
     assert moved.time - belief.time == span
     assert moved.error == pytest.approx(belief.error + DRIFT_STEERED * seconds(span))
-    wider = belief.at(Boot(belief.boot + span), DRIFT_UNSTEERED)
+    wider = replace(belief, drift=DRIFT_UNSTEERED).at(Boot(belief.boot + span))
     assert wider.low <= moved.low <= moved.time <= moved.high <= wider.high
 
 

@@ -1,5 +1,7 @@
-"""Key exchanges with real chrony servers: Debian 12's knows one AEAD, Debian 13's two."""
+"""Key exchanges with real chrony servers: Debian 12's knows one AEAD, Debian 13's two.  Roughtime
+with another's server and client."""
 
+import base64
 import socket
 import subprocess
 import time
@@ -8,13 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pints.address import Address
 from pints.demo.authority import Authority
 from pints.demo.world import free_port
 from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256, ALGORITHMS
 from pints.worker.exchange import exchange
-from pints.worker.messages import Exchanged, ExchangeTask, Failed
+from pints.worker.messages import (
+    Exchanged,
+    ExchangeTask,
+    Failed,
+    RoughtimeServer,
+    RoughtimeTask,
+)
+from pints.worker.roughtime import measure
+from tests.conftest import PEERS
+from tests.roughtime_server import Roughtime
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 20.0
@@ -86,3 +98,51 @@ def test_chronyd(
             # Since 4.6.1 it says which of the two exporter contexts it means.
             assert len(result.keys) == 1
             assert {len(key) for key in result.keys[0]} == {ALGORITHMS[algorithm].key_length}
+
+
+needs_roughly = pytest.mark.skipif(
+    not (PEERS / "roughly").exists(), reason="roughly wants Python 3.12 (make peers)"
+)
+
+
+@needs_roughly
+def test_roughtime_server_of_others() -> None:
+    """Two rounds, chained; the server is asked until it listens."""
+    secret = Ed25519PrivateKey.generate()
+    key, port = secret.public_key().public_bytes_raw(), free_port()
+    process = subprocess.Popen(
+        [
+            *(PEERS / "roughly", "server", "run", "--host", LOOPBACK, "--port", str(port)),
+            *("--private-key", base64.b64encode(secret.private_bytes_raw())),
+            *("--no-grease", "--radius", "4"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        try:
+            began = time.monotonic()
+            server = RoughtimeServer(LOOPBACK, port, key, "other")
+            while time.monotonic() - began < PATIENCE:
+                heard = measure(RoughtimeTask(1, (server,), 2, 5.0))
+                if heard.readings:
+                    break
+        finally:
+            process.terminate()
+    assert [reading.round for reading in heard.readings] == [1, 2], heard.failures
+    for reading in heard.readings:
+        assert reading.low <= time.time_ns() <= reading.high + 10**9 * PATIENCE
+        assert 8 <= (reading.high - reading.low) / 10**9 < 9
+    assert heard.malfeasance == ""
+
+
+@needs_roughly
+def test_roughtime_client_of_others() -> None:
+    """It is content with what the tests' server says, so that server obeys the RFC's rules."""
+    with Roughtime(versions=(1,)) as server:
+        words = [LOOPBACK, str(server.port), base64.b64encode(server.key).decode()]
+        asked = subprocess.run(
+            [PEERS / "roughly", "query", *words], capture_output=True, text=True, check=False
+        )
+    assert asked.returncode == 0, asked.stderr
+    assert server.requests

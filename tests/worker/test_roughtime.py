@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -138,6 +139,27 @@ def test_name_servers_that_hang_cost_no_more_than_the_deadline(
     assert len(heard.readings) == 2
     assert len(heard.failures) == 2
     assert "no answer from the name servers" in heard.failures[0]
+
+
+def test_name_that_hangs_delays_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, stack: ExitStack
+) -> None:
+    """The other servers have answered twice before the name servers say a word."""
+    monkeypatch.setattr(roughtime, "LOOKUP_LIMIT", 300.0)
+    over = threading.Event()
+    real = socket.getaddrinfo
+
+    def look_up(host: str, port: Any, **options: Any) -> Any:
+        if host == "slow.test":
+            over.wait(60)
+        return real(host, port, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    slow = RoughtimeServer("slow.test", 2002, bytes(32), "")
+    heard = measure(task(slow, *(known(server) for server in three(stack))))
+    over.set()
+    assert len(heard.readings) == 6
+    assert len(heard.failures) == 1
 
 
 def test_silent_server_costs_a_second_and_is_not_asked_again(stack: ExitStack) -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from unittest.mock import patch
 
 from pints import restore
 from pints.actions import (
@@ -43,6 +44,7 @@ from pints.remember import Attempts, Keeper, remember
 from pints.shell.store import Store
 from pints.timescale import DAY, Boot, Instant, Reading, nanoseconds, seconds
 from pints.worker.messages import (
+    Exchanged,
     ExchangeTask,
     Failed,
     Resolved,
@@ -151,16 +153,21 @@ class Device:
         chip = self.rtc.read() if kernel_rtc else None
         shown = 0 if chip is None or chip.flags else chip.time
         self.clock = SleepyClock(self.world, Instant(shown or wakes), self._crystal)
-        ratcheted, seen = self._saved_time()
-        floor, _ = restore.soft_floor(self.build_epoch, ratcheted, seen)
-        ceiling = self.build_epoch + restore.CEILING
-        hard = max(self.build_epoch, ratcheted if ratcheted <= ceiling else 0)
-        if hard <= shown <= ceiling:
-            floor = max(floor, shown)
-        if not floor <= self.clock.read().real <= ceiling:
-            self.clock.step(floor - self.clock.read().real)
+        self._restore(shown)
         self.rules.power_on()
         self.start()
+
+    def _restore(self, shown: int) -> None:
+        """Early boot's own code, on this disk; the kernel's real-time clock has `shown` ns."""
+        with patch.multiple(
+            restore,
+            build_epoch=lambda: self.build_epoch,
+            saved_time=lambda state: self._saved_time(),
+            clock_chip=lambda low, high: shown if low <= shown <= high else 0,
+            _say=logging.getLogger("world").debug,
+        ):
+            now = self.clock.read().real
+            assert restore.main([], now, lambda time: self.clock.step(time - now)) == 0
 
     def start(self) -> None:
         """Start the daemon (again, within the same boot)."""
@@ -296,6 +303,10 @@ class Device:
         """The same; nothing here has pulses."""
         return None
 
+    def source_of(self, host: str) -> str:
+        """The id of the source that is configured with this server; '' for an anchor."""
+        return next((s.id for s in self.config.sources if s.server == host), "")
+
     def counted(self) -> int:
         """Key exchanges that all servers have seen."""
         return sum(server.exchanges for server in self.world.servers.values())
@@ -379,8 +390,8 @@ class Device:
                     return self.core.rtc_written(back)
             case SaveForBoot(name, data):
                 self.keeper.save_for_boot(name, data)
-            case SaveTime(ratcheted, seen, verified):
-                if self.keeper.save_time(ratcheted, seen, verified):
+            case SaveTime(ratcheted, seen, sure):
+                if self.keeper.save_time(ratcheted, seen, sure):
                     self.saved = max(self.saved, ratcheted)
                     self.write(restore.TIME_FILE, self.disk[restore.TIME_FILE])
             case Save(name, data):
@@ -439,7 +450,10 @@ class Device:
                 return Failed(task.id, "tls", f"{task.host}: connection lost", sent_hello=True)
             if isinstance(task, ResolveTask):
                 return Resolved(task.id, tuple(Address(host, task.port) for host in hosts))
-            return server.exchange(task, hosts)
+            heard = server.exchange(task, hosts)
+            if isinstance(heard, Exchanged):
+                self.rules.shown(self.source_of(task.host), heard.chain, server.refusal)
+            return heard
 
         def done() -> None:
             self._do(self.core.handle_result(result(), self.clock.read()))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from pints import restore
 from pints.actions import Action, Announce, Save, SaveTime, SetClock, SetRtc
 from pints.bootstrap.evidence import Strength
-from pints.timescale import DAY, HOUR, YEAR, Boot, Instant, nanoseconds, seconds
+from pints.chain import Chain
+from pints.timescale import DAY, HOUR, NS, YEAR, Boot, Instant, nanoseconds, seconds
 
 if TYPE_CHECKING:
     from tests.world.device import Device
@@ -32,13 +33,17 @@ class Rules:
         self.ratcheted = 0
         self.meddled = False
         """Somebody set the clock by hand: it is not the daemon's until the next step."""
+        self._chains: dict[str, list[Chain]] = {}
+        """What each witness has shown in this boot, the last one last."""
         self._words: dict[str, tuple[int, float, int]] = {}
         """What the clocks on the board, the operator and hearsay said last in this boot,
         by origin: a time, its error, and when that was in the world."""
         self._verified_at: int | None = None
         """When `verified` was first announced in this boot."""
-        self._verified_before = False
-        """In an earlier one."""
+        self._earlier = 0.0
+        """Seconds that earlier boots were verified."""
+        self._lasted = 0.0
+        """The same, of this boot: from the first to the last time it was seen to be."""
         self._anchored = False
         """In this boot."""
         self._earned = 0
@@ -48,12 +53,14 @@ class Rules:
     def power_on(self) -> None:
         self.meddled = self._anchored = False
         self._words.clear()
-        self._verified_before |= self._verified_at is not None
+        self._earlier += self._lasted
+        self._lasted = 0.0
         self._verified_at = None
         self.start()
         self._clock_is_lawful()
 
     def start(self) -> None:
+        self._chains.clear()
         ratcheted = self.device.saved_ratchet()
         self.floor = self._hard_floor(ratcheted)
         self.ratcheted = ratcheted
@@ -64,9 +71,16 @@ class Rules:
         of an anchor (or of plain servers, where there is nobody else)."""
         self._words[origin] = time, error, self.device.world.elapsed
 
+    def shown(self, source: str, chain: Chain, refusal: str) -> None:
+        """A key exchange gave this chain; `refusal`: what is wrong with it besides dates."""
+        if not refusal and source in self._witnesses():
+            self._chains.setdefault(source, []).append(chain)
+
     def before(self, action: Action) -> None:
         device = self.device
         self._watch_unanimity()
+        if self._verified_at is not None and device.state == "verified":
+            self._lasted = seconds(device.world.elapsed - self._verified_at)
         match action:
             case SetClock(time, _):
                 if time < self.floor and self._may_lower(time):
@@ -83,6 +97,8 @@ class Rules:
                 assert device.core.bootstrap.belief is not None
                 believed = device.core.bootstrap.belief.at(self._boot()).time
                 assert self.voices(believed) >= self.needed, "R2: verified without a quorum"
+                assert self.voices(believed, lawful=True) >= self.needed, "R3, R5: no right to say"
+                assert not self._from_the_future(believed), "R4: verified in spite of a veto"
                 if basis == "anchored":
                     self._anchored = self._anchored or self._may_anchor(believed)
                     assert self._anchored, "R6: anchored by nothing"
@@ -124,18 +140,36 @@ class Rules:
         fixed = wanted.quorum == "fixed"
         return max(wanted.min_witnesses, 0 if fixed else len(names) // 2 + 1)
 
-    def voices(self, time: int) -> int:
-        """Distinct witnesses whose last answer admits that it is `time` now."""
+    def voices(self, time: int, lawful: bool = False) -> int:
+        """Distinct witnesses whose last answer admits that it is `time` now; `lawful`: only
+        those whose certificate, or saved session, may speak for it (R3, R5)."""
         core, boot = self.device.core, self._boot()
-        lawful = self._witnesses()
+        witnesses = self._witnesses()
         names = set()
         for said in core.bootstrap.testimonies:
-            assert said.source in lawful, f"R2: {said.source} is no witness"
+            assert said.source in witnesses, f"R2: {said.source} is no witness"
             age = seconds(boot - said.boot)
             apart = abs(seconds(said.time - time) + age)
+            if lawful and not self._may_speak(said.source, said.saved, time):
+                continue
             if apart <= said.distance + UNMEASURED * age + SLACK:
                 names.add(self._witness(said.source))
         return len(names)
+
+    def _may_speak(self, source: str, saved: bool, time: int) -> bool:
+        """R3, R5: its chain was in order but for its dates, and these admit that time."""
+        if saved:  # 28 days from its check, which cannot be later than what it was saved in
+            session = self.device.core.associations[source].session
+            checked = session.checked if session is not None else None
+            return checked is None or 0 <= time - checked + NS <= nanoseconds(28 * DAY + 2)
+        # Chains of a boot are forgotten here when a daemon is started again: so is its session.
+        chains = self._chains.get(source, [])
+        return any(w.contains(Instant(time), Instant(time)) for c in chains for w in c.windows)
+
+    def _from_the_future(self, time: int) -> bool:
+        """R4: whether any witness has ever shown in this life what cannot have been issued."""
+        limit = time + nanoseconds(48 * HOUR + SLACK)
+        return any(c.leaf_not_before > limit for shown in self._chains.values() for c in shown)
 
     def _may_restore(self, time: int) -> bool:
         """Whether the clock may be taken there while nothing is verified: somebody local said
@@ -161,10 +195,8 @@ class Rules:
         return min(abs(seconds(word - time)), abs(seconds(held - time))) <= reach
 
     def _may_anchor(self, time: int) -> bool:
-        """R6: independent evidence, an hour, or a later boot."""
-        since, now = self._verified_at, self.device.world.elapsed
-        hour = since is not None and now - since >= nanoseconds(HOUR - 5)
-        return hour or self._verified_before or self._independent(time)
+        """R6: independent evidence, or an hour in all."""
+        return self._earlier + self._lasted >= HOUR - 5 or self._independent(time)
 
     def _independent(self, time: int) -> bool:
         """Whether anything says so, within what its witnesses may be off, that no certificate

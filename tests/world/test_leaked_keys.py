@@ -165,6 +165,22 @@ def test_r4_one_honest_newer_chain_that_comes_late_disputes(world: World) -> Non
     assert not device.sessions_saved
 
 
+def test_r4_an_older_certificate_takes_no_veto_back(world: World) -> None:
+    """Behind one honest name are two servers, renewed a month apart: the newer certificate has
+    said what the older one, shown after it, does not deny."""
+    servers = world.five()
+    leaked(world, servers[:3], 30 * DAY)
+    silence(servers[3:])
+    servers[3].ke_up, servers[3].chain = True, world.chain((-2, 88))
+    device = Device(world)
+    device.remember(200 * DAY)
+    device.boot()
+    device.ends("disputed", within=60.0, error=200 * DAY + 1)
+    servers[3].chain = world.chain((-31, 59))
+    assert device.never("verified", within=6 * HOUR)
+    assert device.set_to == []
+
+
 def test_r4_forty_eight_hours_are_forgiven(world: World) -> None:
     """A certificate of tomorrow, by an issuer whose clock is off: no reason to stop."""
     servers = world.five()
