@@ -92,15 +92,15 @@ def test_every_choice_says_why(path: str) -> None:
     """No setting stands without a comment above it or above the few that belong to it."""
     text = (SYSTEMD / path).read_text()
     assert text.startswith("# ")
-    alone = 0
+    alone = MOST_TOGETHER
     for line in text.splitlines():
-        names = line.startswith(("[", "Description=", "Documentation="))
-        alone = 0 if not line or line.startswith("#") or names else alone + 1
-        first = alone == 1 and not above.startswith("#")
-        assert not first, line
-        assert alone <= MOST_TOGETHER, line
-        if not names:
-            above = line
+        if line.startswith("#"):
+            alone = 0
+        elif line.startswith(("[", "Description=", "Documentation=")) or not line:
+            alone = MOST_TOGETHER
+        else:
+            alone += 1
+            assert alone <= MOST_TOGETHER, line
 
 
 def test_the_daemon_has_the_clock_and_nothing_else() -> None:
