@@ -147,8 +147,8 @@ def test_what_is_ordered_after_it_waits_for_it(home: Path) -> None:
     boot(
         home,
         """
-        [ "$(state bystander.service)" = active ]
-        [ "$(state pints-wait.service)" = activating ]
+        reaches bystander.service active
+        reaches pints-wait.service activating
         [ "$(state ordered.service)" = inactive ]
         verify
         reaches time-sync.target active
