@@ -1,7 +1,7 @@
 """time-sync.target under a real systemd: never reached before the time is verified, never the
 reason that a boot hangs, and reached when it is verified late.
 
-A manager of a user's services, in a mount name space of its own, runs pints-wait.service and
+A manager of a user's services, in name spaces of its own, runs pints-wait.service and
 pints-wait.path as they are, but for the sandbox and for the command, which waits two seconds for
 a file instead of ninety for the daemon.
 """
@@ -59,8 +59,6 @@ reaches() {{
 }}
 {before}
 {manager} --user --unit=boot.target --log-target=console >{home}/log 2>&1 &
-manager=$!
-trap 'kill $manager; wait $manager || :' EXIT
 reaches boot.target active
 {script}
 echo good
@@ -104,7 +102,8 @@ def boot(home: Path, script: str, before: str = "") -> None:
     """Boot, and then this."""
     text = SCRIPT.format(home=home, manager=MANAGER, script=script, before=before)
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", text],
+        # All of it ends with the shell, which is the first process of a space of its own.
+        ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", text],
         capture_output=True, text=True, timeout=120, check=False,
         env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
