@@ -135,13 +135,12 @@ kernel() {
 roughtime() {
     for python in python3 "$HOME"/.pyenv/versions/3.1[2-9]*/bin/python3 python3.1[2-9]; do
         if "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
-            quietly "$python" -m venv roughtime
-            quietly roughtime/bin/pip install -qq --disable-pip-version-check 'roughly[cli]==0.3.0'
-            ln -s ../roughtime/bin/roughly bin/roughly
-            return
+            "$python" -m venv roughtime &&
+                roughtime/bin/pip install -qq --disable-pip-version-check 'roughly[cli]==0.3.0' &&
+                ln -s ../roughtime/bin/roughly bin/roughly && return
         fi
     done
-    echo "peers: no Python 3.12 or newer: no other Roughtime server than the tests' own"
+    echo "peers: no Roughtime server but the tests' own: another's wants Python 3.12 and PyPI"
 }
 
 # The newer release's units of chrony and systemd-timesyncd, to be measured beside ours.
