@@ -26,8 +26,8 @@ case $name in
 build)
     include=build-essential,debhelper,dh-python,pybuild-plugin-pyproject,python3-all
     include=$include,python3-hatchling,python3-cryptography,python3-openssl,python3-service-identity
-    include=$include,python3-pytest,python3-pytest-xdist,python3-hypothesis,lintian,mandoc,man-db
-    include=$include,bash-completion,git
+    include=$include,python3-pytest,python3-pytest-xdist,python3-hypothesis,systemd,lintian,mandoc
+    include=$include,bash-completion
     cache=
     ;;
 device)
