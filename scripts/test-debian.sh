@@ -7,6 +7,9 @@
 set -eu
 
 cd "$(dirname "$0")/.."
+# The command of the units, which systemd-analyze looks for.
+printf '#!/bin/sh\nPYTHONPATH=%s exec python3 -m pints "$@"\n' "$PWD" >/usr/bin/pints
+chmod 755 /usr/bin/pints
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 chmod 1777 "$scratch"
