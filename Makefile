@@ -12,10 +12,10 @@ SEEDS ?= 200
 NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test worlds lint format bench peers clean
+.PHONY: help demo test worlds lint format bench peers deb test-package test-debian clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## set up, then show the whole story: a Pi that wakes in the past
 	$(VENV)/bin/pints demo
@@ -42,6 +42,15 @@ bench: $(STAMP) ## measure, beside chrony and the bare interpreter
 
 peers: ## fetch the real programs that tests talk to, into .peers/
 	scripts/peers.sh
+
+deb: ## build the Debian package, into dist/
+	scripts/deb.sh
+
+test-package: $(STAMP) ## install, upgrade, remove the package in a throw-away Debian 13 (root)
+	$(PYTEST) -n 0 tests/package $(ARGS)
+
+test-debian: ## run all tests on what Debian 13 has: its Python, its libraries
+	scripts/debian-tree.sh build scripts/test-debian.sh $(ARGS)
 
 clean: ## remove everything that was built or fetched
 	rm -rf $(VENV) .peers build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
