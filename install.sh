@@ -127,7 +127,7 @@ ours() {
     esac
 }
 
-# put SOURCE PLACE: one of our files, with the Debian package's paths made those of this place.
+# put SOURCE PLACE [MODE]: one of our files, with the Debian package's paths made our own.
 put() {
     ours "$2"
     if [ "$dry" ]; then
@@ -138,6 +138,7 @@ put() {
     sed -e "s|/usr/lib/python3/dist-packages|$opt/lib/python3/site-packages|g" \
         -e "s|/usr/bin/pints|$opt/bin/pints|g" \
         -e "s|/usr/share/pints|$opt/share|g" "$1" >"$root$2.new"
+    chmod "${3:-644}" "$root$2.new"
     mv -f "$root$2.new" "$root$2"
 }
 
@@ -300,24 +301,35 @@ files() {
     for file in preset/*; do
         put "$file" "/etc/systemd/system-preset/${file#preset/}"
     done
+    # For the DHCP clients that are there.
+    hook dhclient.sh /etc/dhcp/dhclient-exit-hooks.d/pints
+    hook dhcpcd.sh /usr/lib/dhcpcd/dhcpcd-hooks/60-pints
+    hook networkmanager.sh /etc/NetworkManager/dispatcher.d/50-pints 755
     if [ ! -e "$root/etc/pints/pints.toml" ]; then
         # No record of it: what an administrator may have changed is taken back by --purge only.
-        run mkdir -p "$root/etc/pints"
+        run mkdir -p "$root/etc/pints/conf.d"
         run install -m 0644 "$here/etc/pints.toml" "$root/etc/pints/pints.toml"
     fi
     ours /usr/local/bin/pints
     link $opt/bin/pints /usr/local/bin/pints
     leftovers
 
+    for name in i2c gpio dialout; do
+        within getent group $name >/dev/null || record "group $name"
+    done
     if within sh -c 'command -v systemd-sysusers' >/dev/null; then
         run within systemd-sysusers /etc/sysusers.d/pints.conf
-    elif ! within id pints >/dev/null 2>&1; then
+    elif ! within id pints >/dev/null 2>&1; then # no groups: they are for devices
         run within useradd --system --user-group --no-create-home --home-dir /var/lib/pints \
             --shell /usr/sbin/nologin pints
     fi
     live systemd-tmpfiles --create /etc/tmpfiles.d/pints.conf
     reload_udev
     live udevadm trigger --subsystem-match=rtc --subsystem-match=pps 2>/dev/null || :
+}
+
+hook() {
+    if [ -d "$root$(dirname "$2")" ]; then put "hooks/$1" "$2" "${3:-644}"; fi
 }
 
 # What the version before had and this one has not.
@@ -433,6 +445,7 @@ take_back() {
         sed '1!G;h;$!d' "$root$opt/manifest" | while read -r kind path; do
             case $kind in
             file) run rm -f "$root$path" "$root$path.new" ;;
+            group) ! within getent group "$path" >/dev/null || run within groupdel "$path" ;;
             folder) [ ! -d "$root$path" ] || run rmdir --ignore-fail-on-non-empty "$root$path" ;;
             esac
         done
@@ -447,6 +460,10 @@ purge() {
     step "removing state, configuration and user"
     run rm -rf "$root/var/lib/pints" "$root/etc/pints"
     [ "$root" ] || run rm -rf /run/pints
+    # The folder of systemd's saved clock is the machine's; the daemon had kept it fresh.
+    if [ "$(within stat -c %U /var/lib/systemd/timesync 2>/dev/null)" = pints ]; then
+        run within chown -R --no-dereference root:root /var/lib/systemd/timesync
+    fi
     if within id pints >/dev/null 2>&1; then
         run within userdel pints
     fi
