@@ -137,7 +137,8 @@ put() {
     mkdir -p "$(dirname "$root$2")"
     sed -e "s|/usr/lib/python3/dist-packages|$opt/lib/python3/site-packages|g" \
         -e "s|/usr/bin/pints|$opt/bin/pints|g" \
-        -e "s|/usr/share/pints|$opt/share|g" "$1" >"$root$2.new"
+        -e "s|/usr/share/pints|$opt/share|g" \
+        -e "s|/usr/share/doc/pints|$opt/share/doc|g" "$1" >"$root$2.new"
     chmod "${3:-644}" "$root$2.new"
     mv -f "$root$2.new" "$root$2"
 }
@@ -289,6 +290,9 @@ files() {
     for file in pints.service.d/*.conf; do
         put "$file" "$opt/share/$file"
     done
+    for file in ../docs/*.md; do
+        put "$file" "$opt/share/doc/${file##*/}"
+    done
     for file in sysusers.d/* tmpfiles.d/*; do
         put "$file" "/etc/$file"
     done
@@ -372,9 +376,14 @@ hand_over() {
         put_away "$name.service"
     done
     [ "$root" ] || step "starting pints"
-    live systemctl restart pints.service || start_failed
+    if [ -z "$root" ] && ! { run systemctl restart pints.service && runs; }; then
+        start_failed
+    fi
     handing_over=''
 }
+
+# A unit that is skipped, as where nobody may set the clock, was started successfully, too.
+runs() { run systemctl --quiet is-active pints.service; }
 
 put_away() {
     unit=$1
@@ -396,7 +405,7 @@ start_failed() {
     if [ "$old" ]; then
         step "it does not start: back to the version before"
         link "$old" $opt/current
-        systemctl restart pints.service ||
+        { systemctl restart pints.service && runs; } ||
             die "pints does not start, the version before neither" "journalctl -u pints"
         handing_over=''
         die "the new version does not start, the old one runs again" "journalctl -u pints"

@@ -20,7 +20,7 @@ from tests.conftest import PEERS, absent
 
 TREES = PEERS.parent / "trees"
 """Where they are kept, packed, between runs; `make clean` removes it."""
-INCLUDE = ("python3", "python3-venv", "systemd", "systemd-timesyncd", "udev", "passwd")
+INCLUDE = ("python3", "python3-venv", "systemd", "systemd-timesyncd", "udev", "procps")
 HOUSEKEEPING = re.compile(r"etc/(passwd|group|shadow|gshadow|subuid|subgid)-|etc/\.pwd\.lock")
 """What changing users leaves behind, whoever does it."""
 

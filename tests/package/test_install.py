@@ -4,6 +4,7 @@ Only one thing is not real: nothing may set this machine's clock, so where the s
 works on a copy of it (`--no-clock`).
 """
 
+import os
 import re
 import shutil
 import signal
@@ -23,7 +24,8 @@ pytestmark = [pytest.mark.package, pytest.mark.slow, pytest.mark.xdist_group("in
 
 ROOT = Path(__file__).parents[2]
 CLONE = (
-    "install.sh", "pyproject.toml", "hatch_build.py", "LICENSE", "etc", "systemd", "pints", "drivers"
+    "install.sh", "pyproject.toml", "hatch_build.py", "LICENSE",
+    "docs", "drivers", "etc", "pints", "systemd",
 )  # fmt: skip
 KEPT = {"etc/pints", "etc/pints/conf.d", "etc/pints/pints.toml", "var/lib/pints"}
 """What --uninstall leaves, besides the user."""
@@ -157,11 +159,11 @@ def test_nothing_leads_to_where_the_debian_package_lies(installed: Path) -> None
 
 
 def test_what_units_start_is_there(installed: Path) -> None:
-    lines = [
-        line for text in units(installed).values() for line in re.findall(r"^Exec\w+=(.*)$", text, re.M)
-    ]  # fmt: skip
-    assert len(lines) >= 4
-    for path in re.findall(r"(?<![\w:])/[\w./-]+", "\n".join(lines)):
+    lines = re.findall(
+        r"^(?:Exec\w+|Documentation)=(.*)$", "\n".join(units(installed).values()), re.M
+    )
+    assert len(lines) >= 6
+    for path in re.findall(r"(?<!\w)/[\w./-]+", "\n".join(lines).replace("file://", "")):
         assert within(installed, "test", "-e", path, check=False).returncode == 0, path
 
 
@@ -260,13 +262,13 @@ def test_what_was_interrupted_can_be_repeated(
     number: signal.Signals, tree: Path, clone: Path, wheels: Callable[[str], Path]
 ) -> None:
     before = listing(tree)
-    command = ["sh", clone / "install.sh", "--root", tree, "--wheels", wheels("3.13")]
+    command = list(
+        map(str, ["sh", clone / "install.sh", "--root", tree, "--wheels", wheels("3.13")])
+    )
     with subprocess.Popen(command, stderr=subprocess.PIPE, process_group=0) as running:
         while not (tree / "opt/pints/a/bin/pip").exists():
             assert running.poll() is None
             time.sleep(0.05)
-        import os
-
         os.killpg(running.pid, number)
         _, complaint = running.communicate()
     assert running.returncode != 0
@@ -374,8 +376,6 @@ def test_it_needs_root(tmp_path: Path) -> None:
 
 
 def absent_unless_root() -> None:
-    import os
-
     if os.geteuid() != 0:
         absent("this needs root")
 
@@ -472,7 +472,9 @@ ExecStopPost=/bin/rm -f /run/other
 WantedBy=multi-user.target
 """
 """Stands in for chrony; complains if two ever run."""
-COPY = """[Service]
+COPY = """[Unit]
+ConditionCapability=
+[Service]
 AmbientCapabilities=
 CapabilityBoundingSet=
 ExecStartPre=+/bin/sh -c 'test ! -e /run/other || touch /root/two'
@@ -483,10 +485,8 @@ ExecStart=/opt/pints/bin/pints run --no-ke-server --no-clock
 
 
 @pytest.fixture
-def machine(
-    tree: Path, clone: Path, wheels: Callable[[str], Path]
-) -> Iterator[Callable[..., Completed]]:
-    """Runs there as root; `/root/pints` is a clone, another time service runs."""
+def machine(tree: Path, clone: Path, wheels: Callable[[str], Path]) -> Iterator[Machine]:
+    """It runs; `/root/pints` is a clone, another time service runs."""
     shutil.copytree(clone, tree / "root/pints")
     shutil.copytree(wheels("3.13"), tree / "root/wheels")
     (tree / "etc/systemd/system/chrony.service").write_text(OTHER)
@@ -530,10 +530,17 @@ def test_the_clock_is_handed_over_and_given_back(machine: Machine) -> None:
     assert not (machine.tree / "root/two").exists()
 
 
-def test_where_pints_does_not_start_the_other_one_runs_on(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    "why_not",
+    [
+        pytest.param(COPY.replace("/opt/pints/bin/pints", "/bin/false"), id="fails"),
+        pytest.param("", id="may not set the clock"),
+    ],
+)
+def test_where_pints_does_not_start_the_other_one_runs_on(machine: Machine, why_not: str) -> None:
     drop_ins = machine.tree / "etc/systemd/system/pints.service.d"
     good = (drop_ins / "copy.conf").read_text()
-    (drop_ins / "copy.conf").write_text("[Service]\nExecStart=\nExecStart=/bin/false\n")
+    (drop_ins / "copy.conf").write_text(why_not)
     done = install_there(machine)
     assert done.returncode == 1
     assert "install.sh: pints does not start; why: journalctl -u pints" in done.stderr
