@@ -290,9 +290,8 @@ files() {
     for file in pints.service.d/*.conf; do
         put "$file" "$opt/share/$file"
     done
-    for file in ../docs/*.md; do
-        put "$file" "$opt/share/doc/${file##*/}"
-    done
+    run mkdir -p "$root$opt/share/doc"
+    run cp ../docs/*.md "$root$opt/share/doc" # as they are: they tell of both places
     for file in sysusers.d/* tmpfiles.d/*; do
         put "$file" "/etc/$file"
     done
@@ -326,6 +325,12 @@ files() {
     elif ! within id pints >/dev/null 2>&1; then # no groups: they are for devices
         run within useradd --system --user-group --no-create-home --home-dir /var/lib/pints \
             --shell /usr/sbin/nologin pints
+    fi
+    # systemd makes them at the start, unless the root is read-only: then the start would fail.
+    run within install -d -m 700 -o pints -g pints /var/lib/pints
+    if [ ! -d "$root/var/lib/systemd/timesync" ]; then
+        folder /var/lib/systemd/timesync
+        run within chown pints:pints /var/lib/systemd/timesync
     fi
     live systemd-tmpfiles --create /etc/tmpfiles.d/pints.conf
     reload_udev
