@@ -479,9 +479,10 @@ purge() {
         run within chown -R --no-dereference root:root /var/lib/systemd/timesync
     fi
     if within id pints >/dev/null 2>&1; then
-        run within userdel pints
+        # It complains where somebody else is in the group, which goes next.
+        run within userdel pints 2>/dev/null ||
+            die "cannot remove user pints" "does a process of it run? ps -u pints"
     fi
-    # userdel takes the group along only if it is nobody else's.
     if within getent group pints >/dev/null; then
         run within groupdel pints
     fi

@@ -211,6 +211,27 @@ def test_debian_12_as_well(
     assert not changes(before, listing(tree))
 
 
+def test_dhcp_clients_and_no_sysusers(
+    tree: Path, clone: Path, wheels: Callable[[str], Path]
+) -> None:
+    """Hooks go where there is somebody to call them; the user is made by whatever there is."""
+    (tree / "usr/bin/systemd-sysusers").unlink()
+    folder = tree / "etc/NetworkManager/dispatcher.d"
+    folder.mkdir(parents=True)
+    before = listing(tree)
+    done = install(clone, "--root", tree, "--wheels", wheels("3.13"))
+    assert done.returncode == 0, done.stderr
+    hook = folder / "50-pints"
+    assert hook.stat().st_mode & 0o777 == 0o755  # NetworkManager demands it
+    assert re.search(r"/opt/pints/lib/python3/site-packages/pints/dhcp\.py", hook.read_text())
+    assert not (tree / "etc/dhcp").exists()
+    within(tree, "python3", "-I", "-S", "/opt/pints/lib/python3/site-packages/pints/dhcp.py", "x-4")
+    entry = within(tree, "getent", "passwd", "pints").stdout
+    assert entry.endswith(":/var/lib/pints:/usr/sbin/nologin\n")
+    assert install(clone, "--root", tree, "--purge").returncode == 0
+    assert not changes(before, listing(tree))
+
+
 def test_cryptography_of_debian(tmp_path: Path, clone: Path, wheels: Callable[[str], Path]) -> None:
     """What a Pi Zero does, for which there is no ready-made one."""
     tree = make_tree("trixie", tmp_path, "python3-openssl", "python3-service-identity")
@@ -436,6 +457,17 @@ def test_debian_packages_that_are_not_there(clone: Path, tree: Path) -> None:
     refused(done, "apt install python3-openssl")
 
 
+def test_a_pi_zero_asks_debian_or_its_own_registry(clone: Path, tree: Path) -> None:
+    uname = tree / "usr/bin/uname"
+    uname.write_text("#!/bin/sh\necho armv6l\n")
+    refused(install(clone, "--root", tree), "apt install python3-openssl")
+    configuration = "[global]\nextra-index-url=https://www.piwheels.org/simple\n"
+    (tree / "etc/pip.conf").write_text(configuration)
+    done = install(clone, "--root", tree, "--dry-run")
+    assert done.returncode == 0
+    assert "--system-site-packages" not in done.stdout
+
+
 def test_something_else_of_that_name(
     clone: Path, tree: Path, wheels: Callable[[str], Path]
 ) -> None:
@@ -487,8 +519,8 @@ ExecStart=/opt/pints/bin/pints run --no-ke-server --no-clock
 
 @pytest.fixture
 def machine(tree: Path, clone: Path, wheels: Callable[[str], Path]) -> Iterator[Machine]:
-    """It runs; `/root/pints` is a clone, another time service runs."""
-    shutil.copytree(clone, tree / "root/pints")
+    """It runs; `/srv/pints` is a clone, another time service runs."""
+    shutil.copytree(clone, tree / "srv/pints")
     shutil.copytree(wheels("3.13"), tree / "root/wheels")
     (tree / "etc/systemd/system/chrony.service").write_text(OTHER)
     drop_ins = tree / "etc/systemd/system/pints.service.d"
@@ -501,11 +533,15 @@ def machine(tree: Path, clone: Path, wheels: Callable[[str], Path]) -> Iterator[
 
 
 def install_there(machine: Machine, *words: str) -> Completed:
-    script = "/root/pints/install.sh"
+    script = "/srv/pints/install.sh"
     return machine.run("sh", script, "--wheels", "/root/wheels", *words, check=False)
 
 
 def test_the_clock_is_handed_over_and_given_back(machine: Machine) -> None:
+    anybody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    shown = machine.run(*anybody, "sh", "/srv/pints/install.sh", "--dry-run").stdout
+    assert "systemctl stop chrony.service" in shown
+    assert machine.active("chrony")
     done = install_there(machine)
     assert done.returncode == 0, done.stderr + machine.journal("pints")
     assert "switching off systemd-timesyncd.service" in done.stdout
