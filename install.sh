@@ -13,7 +13,7 @@
 # Everything lies in /opt/pints, but for what must lie elsewhere; /opt/pints/manifest names that.
 #
 #     a, b         one of them is the private virtual environment; an upgrade builds the other
-#     current      link to the one in use; bin and lib lead through it
+#     current      link to the one in use; bin, lib and pyvenv.cfg lead through it
 #     share        drop-ins of the service that a user may want
 #     manifest     files and folders made outside, in that order; written before they are made
 #     stopped      time services that were switched off, and what they were before
@@ -232,25 +232,28 @@ build() {
     if [ "$dry" ]; then
         echo "    copy $here to $root$opt/source"
     else
-        mkdir "$root$opt/source"
+        mkdir -p "$root$opt/source/tmp"
         (cd "$here" && tar -c --exclude=__pycache__ --owner=0 --group=0 \
             pyproject.toml hatch_build.py LICENSE pints drivers) | tar -x -C "$root$opt/source"
         [ -z "$wheels" ] || cp -r "$wheels" "$root$opt/source/wheels"
         log=$(mktemp)
     fi
-    run within $python -m venv ${debian:+--system-site-packages} "$opt/$new"
+    # What is interrupted leaves nothing in /tmp.  (pip hands its variables on to the pip that it
+    # starts for the build, not its options.)
+    set -- env TMPDIR=$opt/source/tmp PIP_RETRIES=2
+    run within "$@" $python -m venv ${debian:+--system-site-packages} "$opt/$new"
     # The units' way to the code, whichever Python it is.
     for lib in "$root$opt/$new"/lib/python3.*; do
         run ln -s "$(basename "$lib")" "$root$opt/$new/lib/python3"
     done
-    set -- --no-input --disable-pip-version-check --no-cache-dir --retries 2
+    set -- "$@" "$opt/$new/bin/python" -m pip install --no-input --disable-pip-version-check
     # Compiling cryptography takes a Pi hours, a compiler and more memory than it has.
-    set -- "$@" --only-binary :all:
+    set -- "$@" --no-cache-dir --only-binary :all:
     [ -z "$wheels" ] || set -- "$@" --no-index --find-links "$opt/source/wheels"
     if [ "$dry" ]; then
-        run within "$opt/$new/bin/python" -m pip install "$@" "$opt/source"
+        run within "$@" "$opt/source"
     else
-        within "$opt/$new/bin/python" -m pip install "$@" "$opt/source" >"$log" 2>&1 || pip_failed
+        within "$@" "$opt/source" >"$log" 2>&1 || pip_failed
         within "$opt/$new/bin/pints" --version >"$log" 2>&1 ||
             die "the program does not start: $(tail -n 1 "$log")"
         if [ -e "$root/etc/pints/pints.toml" ]; then
@@ -262,7 +265,7 @@ build() {
 }
 
 pip_failed() {
-    why=$(grep -v -e '^WARNING' -e '^$' "$log" | tail -n 1)
+    why=$(sed -n 's/^ *ERROR: //p' "$log" | head -n 1)
     if grep -q -e 'certificate is not yet valid' -e 'certificate has expired' "$log"; then
         die "pip cannot reach its index: to this machine it is $(date -u '+%Y-%m-%d %H:%M') UTC" \
             "if that is wrong: sudo date -s 'YYYY-MM-DD HH:MM', and run this again"
@@ -273,10 +276,10 @@ pip_failed() {
     elif grep -q 'No space left' "$log"; then
         die "the card is full" "100 MB must be free in /opt"
     elif grep -q -e 'No matching distribution' -e 'Could not find a version' "$log"; then
-        die "no ready-made package for this machine ($(within uname -m)): ${why#ERROR: }" \
+        die "no ready-made package for this machine ($(within uname -m)): $why" \
             "with Debian 13 or newer: --debian-packages"
     fi
-    die "pip failed: $why"
+    die "pip failed: ${why:-$(tail -n 1 "$log")}"
 }
 
 # --- what lies outside ------------------------------------------------------------------------
@@ -326,12 +329,8 @@ files() {
         run within useradd --system --user-group --no-create-home --home-dir /var/lib/pints \
             --shell /usr/sbin/nologin pints
     fi
-    # systemd makes them at the start, unless the root is read-only: then the start would fail.
+    # systemd makes it at the start, unless the root is read-only: then the start would fail.
     run within install -d -m 700 -o pints -g pints /var/lib/pints
-    if [ ! -d "$root/var/lib/systemd/timesync" ]; then
-        folder /var/lib/systemd/timesync
-        run within chown pints:pints /var/lib/systemd/timesync
-    fi
     live systemd-tmpfiles --create /etc/tmpfiles.d/pints.conf
     reload_udev
     live udevadm trigger --subsystem-match=rtc --subsystem-match=pps 2>/dev/null || :
@@ -366,6 +365,7 @@ switch() {
     link "$new" $opt/current
     link current/bin $opt/bin
     link current/lib $opt/lib
+    link current/pyvenv.cfg $opt/pyvenv.cfg # or bin/python would not know its libraries
     live systemctl daemon-reload
 }
 

@@ -20,9 +20,11 @@ from tests.conftest import PEERS, absent
 
 TREES = PEERS.parent / "trees"
 """Where they are kept, packed, between runs; `make clean` removes it."""
-INCLUDE = ("python3", "python3-venv", "systemd", "systemd-timesyncd", "udev", "procps")
-HOUSEKEEPING = re.compile(r"etc/(passwd|group|shadow|gshadow|subuid|subgid)-|etc/\.pwd\.lock")
-"""What changing users leaves behind, whoever does it."""
+INCLUDE = ("python3", "python3-venv", "systemd", "systemd-timesyncd", "udev", "dbus")
+HOUSEKEEPING = re.compile(
+    r"etc/(passwd|group|shadow|gshadow|subuid|subgid)-|etc/\.pwd\.lock|run/systemd(/.*)?"
+)
+"""What changing users and enabling units leaves behind, whoever does it."""
 
 BOOT = """
 mount --make-rprivate /
