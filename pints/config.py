@@ -322,19 +322,23 @@ def check(config: Config, path: str) -> None:
         raise ConfigError(f"{path}: [server] has a certificate but listens nowhere", "set listen")
 
 
-def options() -> list[tuple[str, str, str, Any, str]]:
-    """Every option as (section, key, type, default, text): for help and man page."""
-    tables = {f"[[{n}]]": table for n, (_, table) in _LISTS.items()}
-    tables |= {f"[{n}]": t for n, t in _TABLES.items()}
-    tables |= {
+def tables() -> dict[str, type[Any]]:
+    """Every section, in its brackets, and the table of its options."""
+    found = {f"[[{n}]]": table for n, (_, table) in _LISTS.items()}
+    found |= {f"[{n}]": t for n, t in _TABLES.items()}
+    return found | {
         f"[[{n}.{f.name}]]": row
         for n, t in _TABLES.items()
         for f in fields(t)
         if (row := row_table(f)) is not None
     }
+
+
+def options() -> list[tuple[str, str, str, Any, str]]:
+    """Every option as (section, key, type, default, text): for help and man page."""
     return [
         (section, f.name, type_name(f.type), f.default, f.metadata["doc"])
-        for section, table in tables.items()
+        for section, table in tables().items()
         for f in fields(cast(Any, table))
         if row_table(f) is None
     ]

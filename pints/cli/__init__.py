@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pints import restore
 
         return restore.main(words[1:])
-    args = _parser(words[0] if words else "").parse_args(words)
+    args = parser_of(words[0] if words else "").parse_args(words)
     try:
         status = args.run(args)
         return int(status)
@@ -77,8 +77,9 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": _Formatter, **words})
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
-    """The parser, with the one command that was asked for, or all of them for help."""
+def parser_of(command: str = "") -> argparse.ArgumentParser:
+    """The parser, with the one command that was asked for, or all of them: for help, man page
+    and completion."""
     parser = _Parser(
         prog="pints", description="Authenticated time for computers that wake up in the past."
     )
