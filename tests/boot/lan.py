@@ -9,6 +9,7 @@ The servers have the addresses 10.77.0.11 and on.  Kernel N has 10.77.N.2, this 
 """
 
 import ctypes
+import math
 import os
 import select
 import socket
@@ -22,7 +23,7 @@ from typing import NamedTuple, Self
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 ETH_P_IP = 0x0800  # linux/if_ether.h
-TCP_SYN_ONLY = 0x02  # of SYN and ACK, as who opens a connection sends it
+SYN, ACK = 0x02, 0x10  # RFC 9293 section 3.1
 
 SERVERS = tuple(f"10.77.0.{n}" for n in range(11, 20))
 
@@ -50,7 +51,7 @@ class Packet(NamedTuple):
     """What a kernel sent."""
 
     at: float
-    """time.monotonic()."""
+    """time.time()."""
     to: str
     protocol: int
     port: int
@@ -85,17 +86,19 @@ class Cable:
         os.close(self._end)
         _ip(f"link delete {self.device}")
 
-    def requests(self, since: float) -> dict[str, int]:
-        """How many datagrams went to each server."""
-        found: dict[str, int] = {}
-        for packet in self.sent:
-            if packet.at >= since and packet.protocol == socket.IPPROTO_UDP:
-                found[packet.to] = found.get(packet.to, 0) + 1
-        return found
+    def requests(self, port: int, since: float, until: float = math.inf) -> int:
+        """How many datagrams went to a port of anybody's."""
+        return sum(
+            1
+            for packet in self.sent
+            if packet.protocol == socket.IPPROTO_UDP
+            and packet.port == port
+            and since <= packet.at <= until
+        )
 
     def connections(self, since: float) -> int:
-        """How many were begun: by pints, only for key exchanges."""
-        return sum(1 for packet in self.sent if packet.at >= since and packet.opens)
+        """How many were begun.  pints begins one for each key exchange, and no other."""
+        return sum(1 for packet in self.sent if packet.opens and packet.at >= since)
 
     def _listen(self) -> None:
         while True:
@@ -113,9 +116,9 @@ class Cable:
             return
         (port,) = struct.unpack_from("!H", body, 2)
         tcp = data[9] == socket.IPPROTO_TCP
-        opens = tcp and body[13] & 0x12 == TCP_SYN_ONLY
+        opens = tcp and body[13] & (SYN | ACK) == SYN
         to = socket.inet_ntoa(data[16:20])
-        self.sent.append(Packet(time.monotonic(), to, data[9], port, opens))
+        self.sent.append(Packet(time.time(), to, data[9], port, opens))
 
 
 def _ip(words: str) -> None:

@@ -5,7 +5,7 @@
         print(pi.sh("pints status"))
         pi.off()                            # or pi.cut(), as when the plug is pulled
 
-The kernel has no real-time clock: each boot begins in 1970 (`_NO_RTC` in card.py).  Its clock is
+The kernel has no real-time clock: each boot begins in 1970 (`_WITHOUT_RTC` in card.py).  Its clock is
 its own; what it sets never reaches this machine's.
 """
 
@@ -36,7 +36,7 @@ class Pi:
         self._said: list[str] = []
         self._news = threading.Condition()
         self.began = 0.0
-        """When it was last switched on, time.monotonic()."""
+        """When it was last switched on, time.time()."""
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +60,7 @@ class Pi:
         if not any(word in ("ro", "rw") for word in words):
             command.append("rw")
         self._said.clear()
-        self.began = time.monotonic()
+        self.began = time.time()
         # Its memory is a file; in a group of its own, since it is many processes.
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
