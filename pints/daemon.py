@@ -70,6 +70,8 @@ class Machine:
     entropy: Callable[[int], bytes] = os.urandom
     inline_worker: bool = False
     """Names and TLS in this process: for simulators, which know no other."""
+    ke_server: bool = True
+    """Whether the NTS-KE server is a child of ours; False: a service of its own."""
     durable: bool | None = None
     """Whether the state folder outlasts the boots of `clock`; None: as its file system tells."""
     board: str = ""
@@ -123,7 +125,7 @@ class Daemon:
         self.runtime = Store(config.state.runtime)
         self.loop = Loop(self.clock)
         self.control = self._make_control()
-        self.server = self._make_server()
+        self.server = self._make_server(machine.ke_server)
         self._attempts = Attempts()
         self._keeper = Keeper(
             self.store, self.runtime, self.clock.boot_id(), self._attempts, machine.timesync
@@ -372,13 +374,15 @@ class Daemon:
             lambda name: self._do(self.core.receiver_lost(name, self.clock.read())),
         )  # fmt: skip
 
-    def _make_server(self) -> Any:
+    def _make_server(self, ke_server: bool) -> Any:
         if not self.config.server.listen:
             return None
         # Imported only where it is configured: not needed costs nothing.
         from pints.server.ntp_server import NtpServer
 
-        server = NtpServer(self.loop, self.clock, self.config.server, self.store, log)
+        server = NtpServer(
+            self.loop, self.clock, self.config.server, self.store, log, ke_server=ke_server
+        )
         server.start()
         return server
 

@@ -17,6 +17,10 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--no-clock", action="store_true", help="measure, but never touch the system clock"
     )
+    parser.add_argument(
+        "--no-ke-server", action="store_true",
+        help="leave the NTS-KE server to a service of its own: pints ke-server -c FILE",
+    )  # fmt: skip
     parser.add_argument("-v", "--verbose", action="store_true", help="log what is refused, too")
     parser.add_argument("--inline-worker", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
@@ -32,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     machine = daemon.this_machine(args.no_clock)
     machine.inline_worker = args.inline_worker
+    machine.ke_server = not args.no_ke_server
     daemon.run(settings, machine)
     return 0
 

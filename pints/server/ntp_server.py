@@ -1,4 +1,5 @@
-"""The NTP server of the daemon: sockets, the key ring's file, the child that does NTS-KE.
+"""The NTP server of the daemon: sockets, the key ring's file, the child that does NTS-KE
+(where that is no service of its own).
 
 - One request for each readiness report, so that serving never delays the daemon's own
   measurements by more than one reply.
@@ -54,8 +55,10 @@ class NtpServer:
         store: Store,
         log: logging.Logger,
         limit: RateLimit | None = None,
+        ke_server: bool = True,
     ) -> None:
-        """ConfigError for networks that are none."""
+        """`ke_server`: whether the NTS-KE server is to be a child of this process.  ConfigError
+        for networks that are none."""
         self._loop = loop
         self._clock = clock
         self._config = config
@@ -63,6 +66,7 @@ class NtpServer:
         self._log = log
         self._allow = AllowList(config.allow)
         self._limit = limit or RateLimit()
+        self._ke_wanted = ke_server
         self._responder = Responder(None, unsynchronized(PRECISION))
         self._sockets: list[ServerSocket] = []
         self._ke: Supervisor | None = None
@@ -108,6 +112,9 @@ class NtpServer:
                 self._responder.ring = self._load_ring()
             except DeviceError as e:
                 self._log.warning("%s; no NTS is served", e)
+                return
+            if not self._ke_wanted:
+                self._log.info("NTS keys are left to pints ke-server (pints-ke.service)")
                 return
             self._ke = Supervisor(self._loop, self._ke_command(port), self._log)
             self._ke.start()

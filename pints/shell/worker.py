@@ -50,7 +50,11 @@ _ENVIRONMENT = (
 )
 # Isolated from the environment and the current folder, yet finding modules where the daemon
 # found its own: installed, in a virtual environment, or in a source tree.
-_PROGRAM = "import sys; sys.path += sys.argv[1:]; from pints.worker.run import main; main()"
+# Its capabilities go before its libraries come.
+_PROGRAM = (
+    "import sys; sys.path += sys.argv[1:]; from pints.worker.privileges import drop; drop(); "
+    "from pints.worker.run import main; main()"
+)
 
 OnResult = Callable[[Result], None]
 
