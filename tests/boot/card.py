@@ -109,7 +109,14 @@ ExecStart=/bin/sh -c 'date +%%s >/run/needs-time'
 WantedBy=multi-user.target
 """
 
+# This kernel has hundreds of terminals that no board has.
+_TRIGGER = """[Service]
+ExecStart=
+ExecStart=-udevadm trigger --type=devices --action=add --subsystem-nomatch=tty
+"""
+
 UNITS = {
+    "systemd-udev-trigger.service.d/board.conf": _TRIGGER,
     "lan.service": _LAN_SERVICE,
     "shell.socket": _SHELL_SOCKET,
     "shell@.service": _SHELL,
@@ -134,7 +141,9 @@ def furnish(root: Path, package: Path, modules: Path) -> None:
     shutil.copytree(modules, root / "usr/lib/modules" / modules.name)
     inside(root, f"depmod {modules.name}")
     for name, text in UNITS.items():
-        (root / "etc/systemd/system" / name).write_text(text)
+        path = root / "etc/systemd/system" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     for name, text in PROGRAMS.items():
         (root / "usr/local/sbin" / name).write_text(text)
         (root / "usr/local/sbin" / name).chmod(0o755)

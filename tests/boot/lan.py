@@ -102,7 +102,7 @@ class Cable:
 
     def _listen(self) -> None:
         while True:
-            ready, _, _ = select.select([self._tap, self._end], [], [])
+            ready, _, _ = select.select([self._tap.fileno(), self._end], [], [])
             if self._end in ready:
                 return
             data, (_, _, kind, *_) = self._tap.recvfrom(2048)

@@ -5,8 +5,8 @@
         print(pi.sh("pints status"))
         pi.off()                            # or pi.cut(), as when the plug is pulled
 
-The kernel has no real-time clock: each boot begins in 1970 (`_WITHOUT_RTC` in card.py).  Its clock is
-its own; what it sets never reaches this machine's.
+The kernel has no real-time clock: each boot begins in 1970 (`_WITHOUT_RTC` in card.py).  Its
+clock is its own; what it sets never reaches this machine's.
 """
 
 import os
@@ -15,6 +15,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -50,6 +51,11 @@ class Pi:
 
     def boot(self, *words: str) -> None:
         """Switch on, with more words for the kernel, and wait until the shell can be had."""
+        self.switch_on(*words)
+        self.ready()
+
+    def switch_on(self, *words: str) -> None:
+        """And do something else meanwhile."""
         disks = [f"ubda={self.card}"] + ([f"ubdb={self._other}"] if self._other else [])
         command = [
             str(self._kernel), *disks, "root=/dev/ubda", "rootfstype=ext4", "mem=512M", "quiet",
@@ -69,6 +75,9 @@ class Pi:
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=[self._process])
         self._reader.start()
+
+    def ready(self) -> None:
+        """Return when the shell can be had; AssertionError if it comes to nothing."""
         with self._news:
             there = self._news.wait_for(lambda: READY in self.console or self._ended(), PATIENCE)
         if not there or READY not in self.console:
@@ -95,10 +104,8 @@ class Pi:
         """Pull the plug.  What the kernel has not yet given to the card is lost."""
         if self._process is None:
             return
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait(10)
         self._reader.join(10)
         self._process = None

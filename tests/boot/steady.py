@@ -1,16 +1,14 @@
-"""A Pi that runs for minutes beside the others: its clock, its server, its devices."""
+"""A Pi that runs for minutes beside the others, so that its clock can show what it is worth."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from tests.boot import card
-from tests.boot.lab import SETTINGS, Lab
+from tests.boot.lab import ROOT, SETTINGS, Lab
 from tests.boot.pi import Pi
 
 TICK = 10002
-"""The kernel's clock is begun 200 ppm fast."""
+"""The kernel's clock begins 200 ppm fast."""
 
 _SERVER = """
 [server]
@@ -19,24 +17,15 @@ certificate = "/etc/pints/server.crt"
 key = "/etc/pints/server.key"
 """
 
-@dataclass
-class Steady:
-    pi: Pi
-    verified: float
-    """When, time.monotonic()."""
-
 
 @contextmanager
-def steady_pi(lab: Lab) -> Iterator[Steady]:
-    """With all drop-ins that there are, and sources that are asked every eight seconds."""
+def steady_pi(lab: Lab) -> Iterator[Pi]:
+    """Switched on, with the drop-ins to serve and to have a real-time clock."""
     made = lab.card("steady")
     card.put(made, SETTINGS, lab.settings(lab.servers, minpoll=3) + _SERVER)
+    for name in ("serve.conf", "rtc.conf"):
+        drop_in = (ROOT / "systemd/pints.service.d" / name).read_text()
+        card.put(made, f"/etc/systemd/system/pints.service.d/{name}", drop_in)
     with lab.pi(made, 1) as pi:
-        pi.boot(f"pi.tick={TICK}")
-        pi.sh(
-            "mkdir -p /etc/systemd/system/pints.service.d\n"
-            "ln -s /usr/share/pints/pints.service.d/serve.conf /etc/systemd/system/pints.service.d/\n"
-            "systemctl daemon-reload; systemctl restart pints; pints wait --timeout 120"
-        )
-        yield Steady(pi, time.monotonic())
-        pi.off()
+        pi.switch_on(f"pi.tick={TICK}")
+        yield pi

@@ -1,0 +1,67 @@
+"""The kernel's clock under pints for minutes, and what else shows on a Pi that runs."""
+
+import os
+import time
+
+from tests.boot import guest
+from tests.boot.lab import Lab
+from tests.boot.pi import Pi
+
+MINUTES = float(os.environ.get("PINTS_BOOT") or 4)
+"""How long the clock is looked at, once the time was verified."""
+SETTLED = 120.0
+"""Seconds after which it has to be right."""
+
+
+def test_serves_under_its_sandbox(lab: Lab, steady: Pi) -> None:
+    steady.ready()
+    guest.wait(steady)
+    # A key exchange by the KE server, which has to select ALPN; an answer by the daemon, on a
+    # port below 1024.
+    answer = lab.query(lab.cables[1].guest)
+    assert answer["authenticated"], answer
+    assert steady.sh("systemctl is-active pints-ke.service") == "active"
+
+
+def test_a_device_opens_by_its_drop_in_only(steady: Pi) -> None:
+    steady.ready()
+    steady.sh("modprobe i2c-dev; modprobe i2c-stub chip_addr=0x68; udevadm settle")
+    inside = (
+        "daemon=$(systemctl show -P MainPID pints); nsenter --mount --target $daemon "
+        "setpriv --reuid pints --regid pints --init-groups sh -c "
+    )
+    steady.sh("test -c /dev/i2c-0")
+    # As the daemon's user, in the daemon's mounts.
+    steady.sh(f"{inside} 'exec 3<>/dev/i2c-0'")
+    assert "ermission" in steady.sh(f"{inside} 'exec 3</dev/ubda' 2>&1 || true")
+
+
+def test_the_clock_is_disciplined(lab: Lab, steady: Pi, figures: dict[str, str]) -> None:
+    """Begun 200 ppm fast; this machine's clock is what the servers serve."""
+    steady.ready()
+    guest.wait(steady)
+    verified = guest.said(steady, guest.VERIFIED)[0].real
+    offsets: list[tuple[float, float]] = []
+    while time.time() < verified + 60 * MINUTES:
+        answer = lab.query(lab.cables[1].guest)
+        offsets.append((time.time() - verified, answer["offset"]))
+    late = [(at, offset) for at, offset in offsets if at > SETTLED]
+    worst = max(abs(offset) for _, offset in late)
+    rate = float(steady.sh("/usr/local/sbin/tick"))
+    tracking = guest.status(steady, "tracking")
+    figures["clock, begun 200 ppm fast"] = (
+        f"after {SETTLED:.0f} s within {worst * 1e6:.0f} us of this machine's for "
+        f"{late[-1][0] - late[0][0]:.0f} s ({len(late)} queries); rate {rate:+.2f} ppm, "
+        f"frequency error by the offsets {_slope(late) * 1e6:+.2f} ppm"
+    )
+    assert worst < 0.002, offsets
+    assert abs(rate) < 5, tracking
+    assert abs(_slope(late)) < 2e-6, offsets
+    assert guest.status(steady)["steps"] == 1
+
+
+def _slope(points: list[tuple[float, float]]) -> float:
+    """Of the line of least squares."""
+    n = len(points)
+    x, y = sum(p[0] for p in points) / n, sum(p[1] for p in points) / n
+    return sum((p[0] - x) * (p[1] - y) for p in points) / sum((p[0] - x) ** 2 for p in points)
