@@ -77,7 +77,9 @@ Accept=yes
 WantedBy=sockets.target
 """
 
-_SHELL = """[Service]
+_SHELL = """[Unit]
+CollectMode=inactive-or-failed
+[Service]
 ExecStart=/bin/sh
 Environment=LC_ALL=C.UTF-8
 StandardInput=socket

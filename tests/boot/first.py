@@ -56,5 +56,5 @@ def check_state(pi: Pi) -> None:
     """What the next boot needs is kept; nothing of pints has failed."""
     assert guest.seconds(guest.saved_time(pi)) >= pi.began
     assert pi.sh("ls /var/lib/pints/sessions") != ""
-    assert pi.sh("systemctl --failed --plain --no-legend 'pints*'") == ""
+    assert pi.sh("systemctl list-units --failed --plain --no-legend 'pints*'") == ""
     assert pi.sh("systemctl show -P NRestarts pints.service") == "0"

@@ -25,15 +25,17 @@ def test_serves_under_its_sandbox(lab: Lab, steady: Pi) -> None:
 
 def test_a_device_opens_by_its_drop_in_only(steady: Pi) -> None:
     steady.ready()
-    steady.sh("modprobe i2c-dev; modprobe i2c-stub chip_addr=0x68; udevadm settle")
+    steady.sh("modprobe i2c-dev; modprobe i2c-stub chip_addr=0x68; modprobe pps-ktimer; udevadm settle")
+    # In the daemon's mounts and control group; as root, whom only the latter keeps out, and as
+    # its user, who has the group as well.
     inside = (
-        "daemon=$(systemctl show -P MainPID pints); nsenter --mount --target $daemon "
-        "setpriv --reuid pints --regid pints --init-groups sh -c "
+        "echo $$ >/sys/fs/cgroup/system.slice/pints.service/cgroup.procs\n"
+        "enter='nsenter --mount --target '$(systemctl show -P MainPID pints)\n$enter "
     )
-    steady.sh("test -c /dev/i2c-0")
-    # As the daemon's user, in the daemon's mounts.
-    steady.sh(f"{inside} 'exec 3<>/dev/i2c-0'")
-    assert "ermission" in steady.sh(f"{inside} 'exec 3</dev/ubda' 2>&1 || true")
+    assert "not permitted" in steady.sh(f"{inside} sh -c 'exec 3</dev/ubda' 2>&1 || true")
+    assert "not permitted" in steady.sh(f"{inside} sh -c 'exec 3</dev/pps0' 2>&1 || true")
+    as_user = "setpriv --reuid pints --regid pints --init-groups"
+    steady.sh(f"{inside} {as_user} sh -c 'exec 3<>/dev/i2c-0'")
 
 
 def test_the_clock_is_disciplined(lab: Lab, steady: Pi, figures: dict[str, str]) -> None:
