@@ -74,8 +74,15 @@ def replace(folder: str, name: str, data: bytes) -> bool:
     return True
 
 
-def main(argv: "list[str]", runtime: str = RUNTIME) -> int:
-    """Take down what a lease names; 0 if the daemon need not know."""
+def tell_daemon() -> None:
+    """Become root again, and then the program that has the daemon told."""
+    os.seteuid(0)
+    os.setegid(0)
+    os.execv(TELL[0], TELL)  # noqa: S606 - a fixed program, by its full path
+
+
+def main(argv: "list[str]", runtime: str = RUNTIME, tell: "object" = None) -> int:
+    """Take down what a lease names.  `tell()` is called when that has changed anything."""
     if not argv:
         sys.stderr.write("usage: dhcp.py NAME [ADDRESS...]\n")
         return 2
@@ -86,17 +93,14 @@ def main(argv: "list[str]", runtime: str = RUNTIME) -> int:
             os.setgroups([])
             os.setegid(owner.st_gid)
             os.seteuid(owner.st_uid)
-        os.umask(0o022)
         changed = replace(f"{runtime}/{FOLDER}", argv[0], document(argv[1:]))
     except OSError as e:
         sys.stderr.write(f"pints dhcp: {e}\n")
         return 1
-    if changed and os.getuid() == 0:
-        os.seteuid(0)
-        os.setegid(0)
-        os.execv(TELL[0], TELL)  # noqa: S606 - a fixed program, its full path
+    if changed and callable(tell):
+        tell()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], RUNTIME, tell_daemon))

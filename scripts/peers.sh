@@ -6,6 +6,7 @@
 #     .peers/bin/faketime OFFSET COMMAND    COMMAND with its clock moved: faketime -400d ...
 #     .peers/bin/linux.uml                  a kernel that runs as a process (User Mode Linux)
 #     .peers/modules/VERSION                that kernel's modules
+#     .peers/units/*.service                the units of Debian 13's own time services
 #
 # Needs no root.  Each release's programs live in a tree of their own together with every
 # library they need, and are started by that tree's loader: what the machine has does not
@@ -133,9 +134,22 @@ kernel() {
     ln -s "../$here/usr/bin/linux.uml" bin/linux.uml
 }
 
+# The newer release's units of chrony and systemd-timesyncd, to be measured beside ours.
+units() {
+    cd "$top/work/$newer/debs"
+    quietly private_apt "$newer" download systemd-timesyncd
+    cd "$top"
+    rm -rf units
+    mkdir units work/units
+    dpkg-deb -x "work/$newer/debs"/systemd-timesyncd_*.deb work/units
+    find "$newer" work/units -name chrony.service -type f -exec cp {} units/ \;
+    find work/units -name systemd-timesyncd.service -type f -exec cp {} units/ \;
+}
+
 tree "$here" chrony libfaketime
 kernel
 [ "$here" = "$newer" ] || tree "$newer" chrony
+units
 
 # chronyd stays the user that starts it, instead of becoming one the machine may lack.
 # shellcheck disable=SC2016 # the wrapper expands it

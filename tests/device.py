@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--boot-id", help="of a boot that began with the world")
     parser.add_argument("--board", help="another board's id than this machine's")
     parser.add_argument("--disk-full", action="store_true", help="for the state folder")
+    parser.add_argument("--no-ke-server", action="store_true", help="no child for NTS-KE")
     args = parser.parse_args()
     start_log(verbose=True)
     world = SharedTime(args.world)
@@ -159,6 +160,7 @@ def main() -> None:
     )  # fmt: skip
     epoch = Instant(now - round(args.epoch_behind * NS))
     machine = daemon.Machine(clock, epoch, durable=True)  # wherever pytest has its folders
+    machine.ke_server = not args.no_ke_server
     settings = config.load(args.config)
     with ExitStack() as stack:
         if args.board:

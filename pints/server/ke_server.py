@@ -26,7 +26,7 @@ from pints.server.ke_credentials import Credentials
 from pints.server.ke_session import TIMEOUT, Export, KeSession, Offer, answer
 from pints.shell.loop import Loop
 from pints.shell.store import Store
-from pints.shell.system_clock import SystemClock
+from pints.shell.system_clock import BootClock
 from pints.timescale import after
 from pints.wire import ke
 
@@ -178,7 +178,7 @@ def serve(settings: Settings, ready_fd: int = -1, parent_fd: int = -1) -> None:
     `ready_fd` is told the port, and a line feed, once it listens; `parent_fd` is a pipe or
     socket whose other end closes when it is time to go.  They may be one socket.
     """
-    loop = Loop(SystemClock())
+    loop = Loop(BootClock())
     server = KeServer(loop, settings)
     loop.on_signal(signal.SIGTERM, loop.stop)
     loop.on_signal(signal.SIGINT, loop.stop)

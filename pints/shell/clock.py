@@ -23,14 +23,18 @@ preemption takes longer."""
 READ_TRIES = 3
 
 
-class Clock(Protocol):
+class BootTime(Protocol):
+    """What deadlines are held against."""
+
+    def boot(self) -> Boot:
+        """The boot clock alone: cheap."""
+
+
+class Clock(BootTime, Protocol):
     """Reads three timescales, steps and steers one."""
 
     def boot_id(self) -> str:
         """Changes with every boot."""
-
-    def boot(self) -> Boot:
-        """The boot clock alone: cheap."""
 
     def read(self) -> Reading:
         """Real, boot and raw time, read together."""

@@ -17,7 +17,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from pints.shell.clock import Clock
+from pints.shell.clock import BootTime
 from pints.timescale import Boot
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class _Interrupted(Exception):
 class Loop:
     """Waits and calls back.  One per process: it takes over the signals it is given."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: BootTime) -> None:
         self._clock = clock
         self._poll = select.poll()
         self._registrations: dict[int, _Registration] = {}

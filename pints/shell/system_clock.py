@@ -86,15 +86,27 @@ class Timex32(ctypes.Structure):
     _fields_ = _fields(ctypes.c_int32)
 
 
-class SystemClock:
+class BootClock:
+    """The boot clock alone.  It asks for nothing that a sandbox without the right to set the
+    clock would hide, which adjtimex() is even where it only reads."""
+
+    def __init__(self) -> None:
+        self._boot = _boot_clock()
+
+    def boot(self) -> Boot:
+        """The boot clock alone: cheap."""
+        return Boot(time.clock_gettime_ns(self._boot))
+
+
+class SystemClock(BootClock):
     """`pints.shell.clock.Clock` on the kernel's clock.  DeviceError where it cannot be read."""
 
     def __init__(self) -> None:
+        super().__init__()
         library = ctypes.CDLL(None, use_errno=True)
         self._timex, self._adjust = _adjtime(library)
         self._hertz = os.sysconf("SC_CLK_TCK")
         self._nominal = (1_000_000 + self._hertz // 2) // self._hertz
-        self._boot = _boot_clock()
         self._taken_over = False
         # Our last step: real time just before and just after, and when.
         self._stepped: tuple[int, int, Boot] | None = None
@@ -111,10 +123,6 @@ class SystemClock:
             raise DeviceError(
                 f"cannot read {path}: {error.strerror}", "is /proc mounted in this sandbox?"
             ) from error
-
-    def boot(self) -> Boot:
-        """The boot clock alone: cheap."""
-        return Boot(time.clock_gettime_ns(self._boot))
 
     def read(self) -> Reading:
         """Real, boot and raw time, read together.

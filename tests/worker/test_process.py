@@ -391,3 +391,24 @@ def test_no_core_file_and_no_secret_in_the_environment(
     environment = Path(f"/proc/{pid}/environ").read_bytes()
     assert b"SSL_CERT_FILE=/a/path" in environment
     assert b"SECRET" not in environment
+
+
+CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapAmb")
+
+
+def test_worker_has_no_capability_whatever_the_daemon_has(daemon: Daemon, worker: Worker) -> None:
+    """Started by root, who has many; as CI is."""
+    ours = status(os.getpid())
+    assert os.geteuid() or int(ours["CapEff"], 16), "root without capabilities shows nothing"
+    worker.submit(daemon.resolve())
+    daemon.run_for(results=1)
+    assert isinstance(daemon.results[0], Resolved)
+    (pid,) = children()
+    theirs = status(pid)
+    assert [int(theirs[name], 16) for name in CAPABILITIES] == [0, 0, 0, 0]
+    assert theirs["NoNewPrivs"] == "1", "nor can it get any by starting another program"
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines)
