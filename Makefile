@@ -14,10 +14,10 @@ MINUTES ?= 5
 NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test worlds boot lint format bench peers clean
+.PHONY: help demo test worlds lint format bench peers deb test-package test-debian boot clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## set up, then show the whole story: a Pi that wakes in the past
 	$(VENV)/bin/pints demo
@@ -28,9 +28,8 @@ test: $(STAMP) ## set up, then run all tests
 worlds: $(STAMP) ## live other random worlds than the tests do; prints the seed of any that fails
 	PINTS_WORLDS=$(SEEDS) $(PYTEST) -k other_worlds tests/world/test_random.py $(ARGS)
 
-boot: $(STAMP) peers ## boot the package on a real kernel that has no clock; needs root
+boot: $(STAMP) peers deb ## boot the package on a real kernel that has no clock (root)
 	scripts/debian-tree.sh device true
-	scripts/deb.sh
 	PINTS_BOOT=$(MINUTES) $(VENV)/bin/python -m pytest tests/boot $(ARGS)
 
 lint: $(STAMP) ## style, types, import contracts, shell scripts
@@ -49,6 +48,15 @@ bench: $(STAMP) ## measure, beside chrony and the bare interpreter
 
 peers: ## fetch the real programs that tests talk to, into .peers/
 	scripts/peers.sh
+
+deb: ## build the Debian package, into dist/
+	scripts/deb.sh
+
+test-package: $(STAMP) ## install, upgrade, remove the package in a throw-away Debian 13 (root)
+	$(PYTEST) -n 0 tests/package $(ARGS)
+
+test-debian: ## run all tests on what Debian 13 has: its Python, its libraries
+	scripts/debian-tree.sh build scripts/test-debian.sh $(ARGS)
 
 clean: ## remove everything that was built or fetched
 	rm -rf $(VENV) .peers build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -6,7 +6,7 @@
 #                                                 Python; the time daemons that the tests put on it
 #                                                 lie in apt's cache, so none needs the network
 #
-# The tree is made once, in build/debian-13, from the mirror that this machine's apt uses.  A
+# The tree is made once, in .peers/debian-13, from the mirror that this machine's apt uses.  A
 # command sees it through an overlay whose changes live in memory and end with it, the project
 # read-only at /src, where it starts, and the folder $OUT, if set, at /out.  All mounts are in a
 # namespace of the command's own: nothing is ever mounted where `rm` or anybody else could see it.
@@ -20,14 +20,14 @@ name=$1
 shift
 cd "$(dirname "$0")/.."
 src=$PWD
-trees=$src/build/debian-13
+trees=$src/.peers/debian-13
 
 case $name in
 build)
     include=build-essential,debhelper,dh-python,pybuild-plugin-pyproject,python3-all
     include=$include,python3-hatchling,python3-cryptography,python3-openssl,python3-service-identity
-    include=$include,python3-pytest,python3-pytest-xdist,python3-hypothesis,lintian,mandoc,man-db
-    include=$include,bash-completion,git
+    include=$include,python3-pytest,python3-pytest-xdist,python3-hypothesis,systemd,lintian,mandoc
+    include=$include,bash-completion
     cache=
     ;;
 device)
@@ -78,7 +78,7 @@ make_tree() {
             echo "debian-tree: apt has no mirror of this machine's release" >&2
             exit 1
         fi
-        echo "Making a Debian 13 in build/debian-13/$name (once; a minute or two)"
+        echo "Making a Debian 13 in .peers/debian-13/$name (once; a minute or two)"
         $enter rm -rf "$trees/$name" "$trees/$name.stamp"
         # The folder that is not cleaned is apt's, with the lists and the packages of `cache`.
         mmdebstrap --quiet --variant=minbase --include="$include" --skip=cleanup/apt \

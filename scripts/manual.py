@@ -1,5 +1,7 @@
 """The man pages pints(1) and pints.toml(5), and the completion for bash, from the tables.
 
+pints(8) tells of the service and is written by hand (docs/pints.8).
+
     python3 -m scripts.manual FOLDER
 
 Commands and options are those of the parsers, keys and sections those of `pints.config`: what is
@@ -16,15 +18,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import MISSING
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pints import __version__, config
 from pints.cli import parser_of
 from pints.restore import build_epoch
 
+SERVICE = Path(__file__).parents[1] / "docs" / "pints.8"
 FILE_WORDS = {"FILE", "FOLDER", "DIR", "PATH"}
 """Metavariables that stand for something in the file system."""
-SEE_ALSO = "SEE ALSO"
 
 FILES = {
     config.DEFAULT_FILE: "The configuration, pints.toml(5). Without it the defaults hold, and they "
@@ -115,21 +117,21 @@ def entry(term: str, text: str) -> list[str]:
     return [".TP", term, text]
 
 
-def head(name: str, section: int, line: str) -> list[str]:
+def title(name: str, section: int) -> str:
     """The page's title.  Its day is that of the source: each build makes the same page."""
     stamp = int(os.environ.get("SOURCE_DATE_EPOCH") or build_epoch() // 10**9)
     day = time.strftime("%Y-%m-%d", time.gmtime(stamp))
-    return [
-        rf".\" Made by scripts/manual.py from the tables of pints {__version__}.",
-        f'.TH {name.upper()} {section} "{day}" "pints {__version__}"',
-        ".SH NAME",
-        rf"{plain(name)} \- {plain(line)}",
-    ]
+    return f'.TH {name.upper()} {section} "{day}" "pints {__version__}"'
+
+
+def head(name: str, section: int, line: str) -> list[str]:
+    """Title and name of a page that is made here."""
+    return [title(name, section), ".SH NAME", rf"{plain(name)} \- {plain(line)}"]
 
 
 def see_also(*pages: str) -> list[str]:
     linked = [f".BR {plain(p.rpartition('(')[0])} ({p.rpartition('(')[2]}" for p in pages]
-    return [f".SH {SEE_ALSO}", *(f"{link} ," for link in linked[:-1]), linked[-1]]
+    return [".SH SEE ALSO", *(f"{link} ," for link in linked[:-1]), linked[-1]]
 
 
 def command_page() -> str:
@@ -148,7 +150,7 @@ def command_page() -> str:
         ),
         ".PP",
         sentence(
-            "The daemon is a service, pints.service(8), and starts with the machine. The commands "
+            "The daemon is a service, pints(8), and starts with the machine. The commands "
             "here ask it, or try a server without it."
         ),
         ".SH COMMANDS",
@@ -172,7 +174,7 @@ def command_page() -> str:
     lines += [".SH EXAMPLES"]
     for command, meaning in EXAMPLES.items():
         lines += entry(bold(command), sentence(meaning))
-    lines += see_also("pints.toml(5)", "pints.service(8)", "systemd-analyze(1)")
+    lines += see_also("pints.toml(5)", "pints(8)")
     return "\n".join(lines) + "\n"
 
 
@@ -223,7 +225,7 @@ def configuration_page() -> str:
             if where == section:
                 lines += entry(bold(key), f"{sentence(text)} {plain(shape(kind, default))}")
     lines += [".SH EXAMPLE", ".EX", *map(plain, CONFIGURATION.splitlines()), ".EE"]
-    lines += see_also("pints(1)", "pints.service(8)")
+    lines += see_also("pints(1)", "pints(8)")
     return "\n".join(lines) + "\n"
 
 
@@ -238,6 +240,11 @@ def shape(kind: str, default: Any) -> str:
     else:
         shown = repr(default).replace("'", '"') if isinstance(default, str) else f"{default:g}"
     return f"({kind[:1].upper()}{kind[1:]}; default: {shown}.)"
+
+
+def service_page() -> str:
+    """pints(8), which somebody wrote, under its title."""
+    return f"{title('pints', 8)}\n{SERVICE.read_text(encoding='utf-8')}"
 
 
 # --- bash -------------------------------------------------------------------------------------
@@ -297,12 +304,13 @@ def _words(offered: list[str]) -> str:
 def main(words: list[str]) -> int:
     """Write all of them into a folder."""
     if len(words) != 1:
-        print(__doc__.split("\n\n")[1], file=sys.stderr)
+        print("python3 -m scripts.manual FOLDER", file=sys.stderr)
         return 2
     folder = Path(words[0])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pints.1").write_text(command_page(), encoding="utf-8")
     (folder / "pints.toml.5").write_text(configuration_page(), encoding="utf-8")
+    (folder / "pints.8").write_text(service_page(), encoding="utf-8")
     (folder / "pints.bash").write_text(completion(), encoding="utf-8")
     return 0
 

@@ -37,7 +37,8 @@ def world(seed: int) -> World:
     return World(seed)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+# Quoted, for pytest 8.3 (Debian 13) does not export that name yet.
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     reports = [
         report
         for kind in terminalreporter.stats.values()
