@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.boot.first", "tests.boot.pi")
-
 from tests.boot import first, guest
 from tests.boot.lab import ROOT, TREE, Lab
 from tests.boot.lan import apart

@@ -17,7 +17,7 @@ from tests.chronyd import Chronyd, chronyd, host_now
 from tests.roughtime_server import Roughtime
 
 ROOT = Path(__file__).parents[2]
-TREE = ROOT / "build/debian-13/device"
+TREE = ROOT / ".peers/debian-13/device"
 OPERATORS = "Alder", "Birch", "Cedar"
 SETTINGS = "/etc/pints/pints.toml"
 

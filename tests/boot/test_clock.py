@@ -25,7 +25,7 @@ def test_serves_under_its_sandbox(lab: Lab, steady: Pi) -> None:
 
 def test_a_device_opens_by_its_drop_in_only(steady: Pi) -> None:
     steady.ready()
-    steady.sh("modprobe i2c-dev; modprobe i2c-stub chip_addr=0x68; modprobe pps-ktimer; udevadm settle")
+    steady.sh("modprobe -a i2c-dev pps-ktimer; modprobe i2c-stub chip_addr=0x68; udevadm settle")
     # In the daemon's mounts and control group; as root, whom only the latter keeps out, and as
     # its user, who has the group as well.
     inside = (

@@ -26,6 +26,6 @@ def test_servers_that_come_later(lab: Lab) -> None:
         for server in lab.late:
             server.start()
         guest.wait(pi)
-        pi.sh("timeout 60 sh -c 'until systemctl -q is-active time-sync.target; do sleep 0.5; done'")
+        pi.sh("until systemctl -q is-active time-sync.target; do sleep 0.5; done")
         assert guest.when(pi, "time-sync.target") >= guest.said(pi, guest.VERIFIED)[0].boot
         assert pi.sh("timedatectl show -P NTPSynchronized") == "yes"
