@@ -72,7 +72,7 @@ def octets_written(pi: Pi) -> int:
     return int(pi.sh("sync; cat /sys/block/ubda/stat").split()[6]) * 512
 
 
-VERIFIED = "verified (anchored)"
+VERIFIED = "verified (anchored): "
 
 
 def wait(pi: Pi, patience: int = 120) -> None:

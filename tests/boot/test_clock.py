@@ -1,6 +1,7 @@
 """The kernel's clock under pints for minutes, and what else shows on a Pi that runs."""
 
 import os
+import statistics
 import time
 
 from tests.boot import guest
@@ -36,6 +37,33 @@ def test_a_device_opens_by_its_drop_in_only(steady: Pi) -> None:
     assert "not permitted" in steady.sh(f"{inside} sh -c 'exec 3</dev/pps0' 2>&1 || true")
     as_user = "setpriv --reuid pints --regid pints --init-groups"
     steady.sh(f"{inside} {as_user} sh -c 'exec 3<>/dev/i2c-0'")
+
+
+_CPU = """
+import os, subprocess, sys
+def cpu(*command):
+    silence = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    pid = os.posix_spawn(command[0], command, os.environ, file_actions=silence)
+    _, status, used = os.wait4(pid, 0)
+    assert status == 0, command
+    return used.ru_utime + used.ru_stime
+words = "systemctl", "show", "-P", "ExecStart", "pints-restore"
+shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+exact = shown.partition("argv[]=")[2].partition(" ;")[0].split()
+for _ in range(15):
+    print(cpu(*exact, "--dry-run"), cpu(exact[0], "-I", "-S", "-c", "pass"))
+"""
+
+
+def test_restore_costs_little(steady: Pi, figures: dict[str, str]) -> None:
+    """The unit's exact command beside an interpreter that does nothing, CPU time."""
+    steady.ready()
+    guest.wait(steady)
+    lines = steady.sh(f"python3 - <<'E'\n{_CPU}\nE").splitlines()
+    pairs = [tuple(map(float, line.split())) for line in lines]
+    ratio = statistics.median(restore / nothing for restore, nothing in pairs)
+    figures["pints restore / python3 -I -S -c pass, CPU time"] = f"{ratio:.2f}"
+    assert ratio <= 1.5, pairs
 
 
 def test_the_clock_is_disciplined(lab: Lab, steady: Pi, figures: dict[str, str]) -> None:
