@@ -1,4 +1,7 @@
-"""The kernel's clock under pints for minutes, and what else shows on a Pi that runs."""
+"""What shows on a Pi that runs, and its clock after minutes under pints.
+
+The last file, for it has been running beside all others since the first.
+"""
 
 import os
 import statistics
@@ -72,7 +75,8 @@ def test_the_clock_is_disciplined(lab: Lab, steady: Pi, figures: dict[str, str])
     guest.wait(steady)
     verified = guest.said(steady, guest.VERIFIED)[0].real
     offsets: list[tuple[float, float]] = []
-    while time.time() < verified + 60 * MINUTES:
+    end = max(verified + 60 * MINUTES, time.time() + 60)
+    while time.time() < end:
         answer = lab.query(lab.cables[1].guest)
         offsets.append((time.time() - verified, answer["offset"]))
     late = [(at, offset) for at, offset in offsets if at > SETTLED]
