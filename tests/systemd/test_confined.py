@@ -6,6 +6,7 @@ has looked at the caller's rights.
 """
 
 import ctypes
+import grp
 import os
 import shutil
 import subprocess
@@ -146,8 +147,9 @@ def test_the_daemon_verifies_and_its_worker_has_no_rights(
 ) -> None:
     """A whole start: control socket, netlink, worker, names, TLS, NTS, state; and the wait."""
     file = tmp_path / "pints.toml"
+    group = grp.getgrgid(os.getegid()).gr_name
     file.write_text(
-        server.source() + "[bootstrap]\nmin_witnesses = 1\n"
+        server.source() + f'[bootstrap]\nmin_witnesses = 1\n[control]\ngroup = "{group}"\n'
         f'[state]\ndirectory = "{tmp_path}/state"\nruntime = "{tmp_path}/run"\n'
     )
     log = tmp_path / "log"

@@ -3,6 +3,7 @@ docs/boot.md says."""
 
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -189,6 +190,29 @@ def test_folders_are_those_of_the_program() -> None:
         assert f"/var/lib/{settings(unit)['StateDirectory'][0].split()[0]}" == state.directory
         assert f"/run/{settings(unit)['RuntimeDirectory'][0]}" == state.runtime
     assert f"d {state.runtime}/sources.d " in (SYSTEMD / "tmpfiles.d/pints.conf").read_text()
+
+
+def test_the_user_is_made_with_its_groups(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    file = SYSTEMD / "sysusers.d" / "pints.conf"
+    subprocess.run(["systemd-sysusers", f"--root={tmp_path}", str(file)], check=True)
+    groups = {
+        line.split(":")[0]: line.strip().split(":")[3]
+        for line in (tmp_path / "etc" / "group").read_text().splitlines()
+    }
+    assert groups == {"pints": "", "i2c": "pints", "gpio": "pints", "dialout": "pints"}
+    assert (tmp_path / "etc" / "passwd").read_text().endswith(":/usr/sbin/nologin\n")
+
+
+def test_every_device_of_a_drop_in_belongs_to_a_group_of_the_user() -> None:
+    """By our own rules, but for serial ports, which Debian's udev gives to dialout."""
+    rules = (SYSTEMD / "udev" / "60-pints.rules").read_text()
+    given = set(re.findall(r'^SUBSYSTEM=="([a-z0-9-]+)".*GROUP="(?:pints|i2c|gpio)"', rules, re.M))
+    subsystems = {"i2c": "i2c-dev", "gpiochip": "gpio"}
+    allowed = {line.split()[0].removeprefix("char-") for name in DRIVERS
+               for line in settings("pints.service", name)["DeviceAllow"]}  # fmt: skip
+    serial = {name for name in allowed if name.startswith("tty")}
+    assert {subsystems.get(name, name) for name in allowed - serial} == given
 
 
 def test_there_are_units() -> None:
