@@ -32,7 +32,8 @@ build)
     ;;
 device)
     include=systemd-sysv,systemd-timesyncd,udev,dbus,kmod,iproute2,python3
-    cache='chrony ntpsec fake-hwclock python3-cryptography python3-openssl python3-service-identity'
+    cache='systemd-timesyncd chrony ntpsec fake-hwclock'
+    cache="$cache python3-cryptography python3-openssl python3-service-identity"
     ;;
 *)
     echo "debian-tree: no tree '$name': build or device" >&2
@@ -85,7 +86,7 @@ make_tree() {
             --aptopt='Apt::Install-Recommends "false"' --dpkgopt=force-unsafe-io \
             --customize-hook="chroot \"\$1\" sh -c '
                 apt-get clean
-                for each in $cache; do apt-get -qy install --download-only \$each; done'" \
+                for each in $cache; do apt-get -qy install --reinstall --download-only \$each; done'" \
             "$release" "$trees/$name" "$address" >"$trees/$name.log" 2>&1 || {
             cat "$trees/$name.log" >&2
             exit 1

@@ -77,7 +77,7 @@ class Machine:
     def run(self, script: str) -> str:
         """What a shell script prints there.  One that fails is the test's failure."""
         done = subprocess.run(
-            ["nsenter", f"--target={self._process.pid}", "--mount", "--root", "--wd=/",
+            ["nsenter", f"--target={self._process.pid}", "--mount", "--root", "--wd",
              "sh", "-euc", script],
             env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
@@ -91,7 +91,8 @@ class Machine:
 
     def told(self) -> list[str]:
         """What the service manager has been told since this was last asked."""
-        return self.run("touch /tmp/told; cat /tmp/told; rm /tmp/told").splitlines()
+        said = self.run("touch /tmp/told; cat /tmp/told; rm /tmp/told").splitlines()
+        return [words for words in said if words not in ("", "daemon-reload")]
 
     def dpkg_log(self) -> list[tuple[str, str]]:
         """What dpkg has done so far: action or new status, and the package's name."""

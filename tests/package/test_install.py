@@ -39,7 +39,7 @@ def test_installed_over_another(machine: Machine, other: str) -> None:
     assert daemons(machine) == {"pints"}
     assert machine.enabled() >= OURS
     assert not rivals_enabled(machine)
-    told = [words for words in machine.told() if not words.startswith("daemon-reload")]
+    told = machine.told()
     stops = [n for n, words in enumerate(told) if words.startswith("stop")]
     starts = [n for n, words in enumerate(told) if words.split()[0] in ("start", "restart")]
     assert [told[n].split()[-1] for n in starts] == ["pints.service"]
@@ -63,7 +63,8 @@ def test_one_run_of_apt_takes_one_and_brings_the_other(machine: Machine) -> None
     assert "Remv systemd-timesyncd" in plan
     assert "Conf pints" in plan
     machine.apt("install", DEB)
-    assert machine.dpkg_log()[-1] == ("installed", "pints")
+    log = machine.dpkg_log()
+    assert log.index(("remove", "systemd-timesyncd")) < log.index(("installed", "pints"))
 
 
 def test_between_the_two_there_is_nothing_else(machine: Machine) -> None:
@@ -140,7 +141,7 @@ def test_an_upgrade_keeps_all_and_restarts_the_daemon_alone(machine: Machine) ->
     machine.told()
 
     machine.apt("install", NEXT_DEB)
-    told = [words for words in machine.told() if not words.startswith("daemon-reload")]
+    told = machine.told()
     assert told == ["restart pints.service"], "time-sync.target stays reached, trust stays"
     assert machine.run(f"cat {SAVED} /run/pints/belief") == "saved\nbelief\n"
     assert "# changed here" in machine.run("cat /etc/pints/pints.toml")
@@ -150,9 +151,9 @@ def test_an_upgrade_keeps_all_and_restarts_the_daemon_alone(machine: Machine) ->
 
 def test_an_upgrade_does_not_enable_what_was_disabled(machine: Machine) -> None:
     machine.apt("install", DEB)
-    machine.run("deb-systemd-helper disable pints.service pints-wait.service")
+    machine.run("systemctl disable pints.service")
     before = machine.enabled()
-    assert "pints.service" not in before
+    assert not before & {"pints.service", "pints-wait.service"}, "they go together"
     machine.apt("install", NEXT_DEB)
     assert machine.enabled() == before
 
