@@ -77,4 +77,5 @@ VERIFIED = "verified (anchored): "
 
 def wait(pi: Pi, patience: int = 120) -> None:
     """Until the time is verified and the boot is done."""
-    pi.sh(f"pints wait --timeout {patience}; systemctl is-system-running --wait || true")
+    pi.sh(f"pints wait --timeout {patience}", patience + 30)
+    pi.sh("systemctl is-system-running --wait || true")
