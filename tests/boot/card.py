@@ -161,9 +161,10 @@ FSTAB = "/dev/ubda / ext4 noatime 0 1\n"
 
 
 def inside(root: Path, script: str) -> str:
-    """What a shell script prints that has the tree as its root."""
+    """What a shell script prints that has the tree as its root, and /proc, as in an image builder."""
+    enter = 'mount --rbind /proc "$0/proc"; exec chroot "$0" /bin/sh -ec "$1"'
     done = subprocess.run(
-        ["chroot", str(root), "/bin/sh", "-ec", script],
+        ["unshare", "--mount", "/bin/sh", "-ec", enter, str(root), script],
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip

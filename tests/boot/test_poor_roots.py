@@ -16,7 +16,7 @@ def verified(pi: Pi) -> None:
 
 
 def test_read_only_root_from_the_factory(lab: Lab) -> None:
-    """Neither a state folder nor a machine-id was ever made on it."""
+    """It has never run: its state folder is empty, and it has no machine-id."""
     made = lab.card("read-only")
     card.put(made, "/etc/fstab", card.FSTAB.replace("noatime", "noatime,ro"))
     with lab.pi(made) as pi:
