@@ -9,7 +9,7 @@ ARGS ?=
 # Random worlds to live: make worlds SEEDS=1000
 SEEDS ?= 200
 # How long the clock of a booted kernel is looked at: make boot MINUTES=10
-MINUTES ?= 5
+MINUTES ?= 6
 # Benchmarks to run, all by default: make bench NAMES="memory restore"
 NAMES ?=
 

@@ -161,7 +161,7 @@ FSTAB = "/dev/ubda / ext4 noatime 0 1\n"
 
 
 def inside(root: Path, script: str) -> str:
-    """What a shell script prints that has the tree as its root, and /proc, as in an image builder."""
+    """What a shell script prints with the tree as its root, and /proc, as image builders do."""
     enter = 'mount --rbind /proc "$0/proc"; exec chroot "$0" /bin/sh -ec "$1"'
     done = subprocess.run(
         ["unshare", "--mount", "/bin/sh", "-ec", enter, str(root), script],

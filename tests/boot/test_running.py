@@ -89,8 +89,10 @@ def test_the_clock_is_disciplined(lab: Lab, steady: Pi, figures: dict[str, str])
         f"frequency error by the offsets {_slope(late) * 1e6:+.2f} ppm"
     )
     assert worst < 0.002, offsets
-    assert abs(rate) < 5, tracking
-    assert abs(_slope(late)) < 2e-6, offsets
+    # That kernel's crystal is this machine's clock: its rate is the whole error of frequency.  The
+    # slope is seen through the queries' noise, on a machine that boots others meanwhile.
+    assert abs(rate) < 2, tracking
+    assert abs(_slope(late)) < 10e-6, offsets
     assert guest.status(steady)["steps"] == 1
 
 
