@@ -8,11 +8,14 @@ PYTEST := $(VENV)/bin/python -m pytest -n auto
 ARGS ?=
 # Random worlds to live: make worlds SEEDS=1000
 SEEDS ?= 200
+# How long the clock of a booted kernel is looked at: make boot MINUTES=10
+MINUTES ?= 6
 # Benchmarks to run, all by default: make bench NAMES="memory restore"
 NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test worlds lint format bench peers deb test-package test-install test-debian clean
+.PHONY: help demo test worlds boot lint format bench peers deb test-package test-install \
+	test-debian clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +31,10 @@ test-install: $(STAMP) ## as root: install.sh in a real Debian 13 and 12, and in
 
 worlds: $(STAMP) ## live other random worlds than the tests do; prints the seed of any that fails
 	PINTS_WORLDS=$(SEEDS) $(PYTEST) -k other_worlds tests/world/test_random.py $(ARGS)
+
+boot: $(STAMP) peers deb ## boot the package on a real kernel that has no clock (root)
+	scripts/debian-tree.sh device true
+	PINTS_BOOT=$(MINUTES) $(VENV)/bin/python -m pytest tests/boot $(ARGS)
 
 lint: $(STAMP) ## style, types, import contracts, shell scripts
 	$(VENV)/bin/ruff check

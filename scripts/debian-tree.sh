@@ -31,7 +31,7 @@ build)
     cache=
     ;;
 device)
-    include=systemd-sysv,systemd-timesyncd,udev,dbus,python3
+    include=systemd-sysv,systemd-timesyncd,udev,dbus,kmod,iproute2,python3
     cache='systemd-timesyncd chrony ntpsec fake-hwclock'
     cache="$cache python3-cryptography python3-openssl python3-service-identity"
     ;;

@@ -6,6 +6,7 @@
 #     .peers/bin/faketime OFFSET COMMAND    COMMAND with its clock moved: faketime -400d ...
 #     .peers/bin/roughly                    a Roughtime server and client, of others' making
 #     .peers/bin/linux.uml                  a kernel that runs as a process (User Mode Linux)
+#     .peers/modules/VERSION                that kernel's modules
 #     .peers/units/*.service                the units of Debian 13's own time services
 #
 # Needs no root.  Each release's programs live in a tree of their own together with every
@@ -38,8 +39,8 @@ for tool in apt-get dpkg-deb; do
 done
 
 cd "$top"
-rm -rf stamp bin work roughtime "./$here" "$newer"
-mkdir bin work
+rm -rf stamp bin modules work roughtime "./$here" "$newer"
+mkdir bin modules work
 trap 'rm -rf "$top/work"' EXIT
 
 mirror=$(apt-get -o Dir::State::lists="$top/work" -o Dir::Cache="$top/work" -o Debug::NoLocking=1 \
@@ -123,10 +124,13 @@ EOF
 kernel() {
     state=$top/work/$here
     (cd "$state/debs" && private_apt "$here" download user-mode-linux) >"$top/work/log" 2>&1 || {
-        echo "peers: no user-mode-linux for this machine: bench writes goes without"
+        echo "peers: no user-mode-linux for this machine: no make boot, no bench writes"
         return 0
     }
     dpkg-deb -x "$state/debs"/user-mode-linux_*.deb "$here"
+    # What images and drivers may ask for: a hundred megabytes are too much to boot with.
+    (cd "$here/usr/lib/uml/modules" && tar -cf - ./*/modules.* ./*/kernel/fs/overlayfs \
+        ./*/kernel/drivers/i2c ./*/kernel/drivers/pps) | tar -C modules -xf -
     rm -rf "./$here/usr/lib/uml" "./$here/usr/share"
     ln -s "../$here/usr/bin/linux.uml" bin/linux.uml
 }

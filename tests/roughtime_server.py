@@ -27,7 +27,7 @@ DAY = 86400
 class Roughtime:
     """One server.  All fields may be changed while it runs."""
 
-    host = LOOPBACK
+    host: str = LOOPBACK
     versions: tuple[int, ...] = tuple(VERSIONS)
     radius: int = 3
     """Seconds."""
@@ -68,7 +68,7 @@ class Roughtime:
 
     @cached_property
     def _udp(self) -> UdpServer:
-        return UdpServer(self._behave)
+        return UdpServer(self._behave, self.host)
 
     @property
     def port(self) -> int:

@@ -20,10 +20,11 @@ LOOPBACK = "127.0.0.1"
 class UdpServer:
     """Answers each datagram as `behave` says, or not at all."""
 
-    def __init__(self, behave: Callable[[bytes], bytes | None]) -> None:
+    def __init__(self, behave: Callable[[bytes], bytes | None], host: str = LOOPBACK) -> None:
         self._behave = behave
+        self._host = host
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((LOOPBACK, 0))
+        self._socket.bind((host, 0))
         self._thread = threading.Thread(target=self._serve)
         self.port: int = self._socket.getsockname()[1]
         self.asked = 0
@@ -34,7 +35,7 @@ class UdpServer:
 
     def __exit__(self, *_: object) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
-            last.sendto(b"", (LOOPBACK, self.port))
+            last.sendto(b"", (self._host, self.port))
         self._thread.join(10)
         self._socket.close()
         assert not self._thread.is_alive()
