@@ -12,7 +12,7 @@ SEEDS ?= 200
 NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-install worlds lint format bench peers clean
+.PHONY: help demo test worlds lint format bench peers clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,9 +22,6 @@ demo: $(STAMP) ## set up, then show the whole story: a Pi that wakes in the past
 
 test: $(STAMP) ## set up, then run all tests
 	$(PYTEST) $(ARGS)
-
-test-install: $(STAMP) ## as root: install.sh in a real Debian 13 and 12, and in one that runs
-	$(PYTEST) -n 0 -m package tests/package/test_install.py $(ARGS)
 
 worlds: $(STAMP) ## live other random worlds than the tests do; prints the seed of any that fails
 	PINTS_WORLDS=$(SEEDS) $(PYTEST) -k other_worlds tests/world/test_random.py $(ARGS)

@@ -31,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.peer)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What has a target of its own (make test-package) runs when it is named, and only then."""
+    mine = collection_path == Path(__file__).parent / "package"
+    return True if mine and not any("package" in word for word in config.args) else None
+
+
 def absent(reason: str) -> None:
     """Skip the test for want of something, which in CI is a failure."""
     if CI:

@@ -20,7 +20,7 @@ from pints import __version__
 from tests.conftest import PEERS, absent
 from tests.machine import Completed, Machine, booted, listing, make_tree, within
 
-pytestmark = [pytest.mark.package, pytest.mark.slow, pytest.mark.xdist_group("install")]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 CLONE = (
