@@ -14,8 +14,7 @@ MINUTES ?= 6
 NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test worlds boot lint format bench peers deb test-package test-install \
-	test-debian clean
+.PHONY: help demo test worlds boot lint format bench peers deb test-package test-debian clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,9 +24,6 @@ demo: $(STAMP) ## set up, then show the whole story: a Pi that wakes in the past
 
 test: $(STAMP) ## set up, then run all tests
 	$(PYTEST) $(ARGS)
-
-test-install: $(STAMP) ## as root: install.sh in a real Debian 13 and 12, and in one that runs
-	$(PYTEST) -n 0 -m package tests/package/test_install_sh.py $(ARGS)
 
 worlds: $(STAMP) ## live other random worlds than the tests do; prints the seed of any that fails
 	PINTS_WORLDS=$(SEEDS) $(PYTEST) -k other_worlds tests/world/test_random.py $(ARGS)

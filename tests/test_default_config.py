@@ -10,7 +10,7 @@ import pytest
 from pints import config
 from pints.cli import main
 
-FILE = Path(__file__).parents[2] / "etc" / "pints.toml"
+FILE = Path(__file__).parents[1] / "etc" / "pints.toml"
 TEXT = FILE.read_text()
 SETTING = re.compile(r"#(?=[\[a-z])")
 """What switches a setting off; an explanation has a blank there."""
