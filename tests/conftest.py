@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.world.tally import pytest_terminal_summary  # noqa: F401 - pytest finds it here
+
 CI = os.environ.get("CI", "") not in ("", "0", "false")
 SEED = int(os.environ.get("PINTS_SEED") or (1 if CI else random.randrange(1 << 32)))
 os.environ["PINTS_SEED"] = str(SEED)  # the same for the processes that share the tests
