@@ -4,6 +4,8 @@ who sets the clock."""
 import pytest
 
 from pints.timescale import DAY, HOUR, NS, YEAR, Instant, nanoseconds, seconds
+from pints_drivers.fake_rtc import good
+from tests.world.attackers import MINUTE, silence
 from tests.world.device import Device
 from tests.world.test_honest import GOOD, seasoned
 from tests.world.world import Receiver, World
@@ -63,6 +65,20 @@ def test_roughtime_and_the_eras(second: int, seed: int) -> None:
     device = Device(world, build_epoch=Instant(world.true_time() - nanoseconds(10 * YEAR)))
     device.boot()
     device.ends("verified anchored", within=2.0, error=GOOD)
+
+
+@pytest.mark.parametrize("second", ERAS.values(), ids=ERAS.keys())
+@pytest.mark.parametrize("ago", [DAY, 400 * DAY])
+def test_era_between_saved_time_and_a_warm_boot(second: int, ago: float, seed: int) -> None:
+    """Saved before, woken ten seconds after, by a chip that pints has not set."""
+    world = born(Instant(second * NS + nanoseconds(10.0)), seed)
+    build = Instant(world.true_time() - nanoseconds(11 * YEAR))
+    device = Device(world, build_epoch=build, rtc=good(world.true_time(), 3e-6))
+    device.remember(ago)
+    device.boot()
+    device.ends("restored", within=0.0, error=1.0)
+    device.ends("verified windows", within=1.0, error=GOOD)
+    device.ends("verified anchored", within=2 * HOUR, error=GOOD)
 
 
 # --- a leap second ---------------------------------------------------------------------------
@@ -176,6 +192,58 @@ def test_off_during_the_leap_second(seed: int) -> None:
     device.ends("verified anchored", within=1.0, error=GOOD)
 
 
+def test_leap_second_while_asleep(seed: int) -> None:
+    world = leaping(seed, before=3 * HOUR)
+    world.five()
+    device = Device(world)
+    device.boot()
+    device.ends("verified anchored", within=2 * HOUR, error=GOOD)
+    device.suspend(3 * HOUR)
+    device.ends("verified anchored", within=3 * HOUR + MINUTE, error=0.05)
+
+
+def test_leap_second_during_holdover(seed: int) -> None:
+    """A quorum told of it, then the network goes: the clock takes it, or the bound that is shown
+    covers the second by which it is off."""
+    world = leaping(seed, before=3 * HOUR)
+    world.five()
+    device = Device(world)
+    device.boot()
+    device.ends("verified windows", "verified anchored", within=HOUR, error=GOOD)
+    world.network_up = False
+    device.ends("holdover", within=3 * HOUR, error=1.05)
+    bound = device.core.steering.bound(device.clock.read())
+    assert abs(device.error()) <= bound, f"off by {device.error()} s, {bound} s shown"
+    world.network_up = True
+    device.ends("verified windows", "verified anchored", within=5 * MINUTE, error=0.05)
+
+
+def test_daemon_is_killed_over_the_leap_second(seed: int) -> None:
+    """The belief in /run does not know of it: the quorum steps, nothing is disputed."""
+    world = leaping(seed)
+    world.five()
+    device = Device(world)
+    device.boot()
+    device.ends("verified windows", "verified anchored", within=2 * HOUR - MINUTE, error=GOOD)
+    device.kill()
+    world.run(2 * MINUTE)
+    device.start()
+    device.ends("verified windows", "verified anchored", within=MINUTE, error=0.05)
+    assert not any("disputed" in state for state in device.states)
+
+
+def test_smearing_majority(seed: int) -> None:
+    """Three of five smear, so no quorum tells of the leap: within half a second, then exact."""
+    world = leaping(seed, before=13 * HOUR)
+    for server in world.five()[:3]:
+        server.smears = True
+    device = Device(world)
+    device.boot()
+    assert device.reaches("verified", within=1.0)
+    assert not world.run(26 * HOUR, lambda: abs(device.error()) > 0.55)
+    device.ends("verified windows", "verified anchored", within=DAY, error=0.02)
+
+
 # --- suspend ---------------------------------------------------------------------------------
 
 
@@ -215,6 +283,36 @@ def test_suspend_with_a_receiver(world: World) -> None:
     device.suspend(HOUR)
     world.run(HOUR)
     device.ends("restored", within=60.0, error=0.05)
+
+
+def test_suspend_for_a_hundred_days(world: World) -> None:
+    """Longer than any key or certificate of its servers lives."""
+    servers = world.five()
+    device = Device(world)
+    device.boot()
+    device.ends("verified anchored", within=2 * HOUR, error=GOOD)
+    device.suspend(100 * DAY)
+    world.run(50 * DAY)
+    for server in servers:
+        server.chain = world.chain((-1, 89))
+        server.forget_keys()
+    device.ends("verified anchored", "holdover", within=50 * DAY + MINUTE, error=0.05)
+    device.ends("verified anchored", within=2 * HOUR, error=GOOD)
+
+
+def test_suspend_in_provisional(world: World) -> None:
+    """Two of five by then; the others answer when it wakes."""
+    servers = world.five()
+    silence(servers[2:])
+    device = Device(world)
+    device.remember(30 * DAY)
+    device.boot()
+    device.ends("provisional", within=MINUTE, error=30 * DAY + 1)
+    device.suspend(10 * HOUR)
+    world.run(HOUR)
+    silence(servers[2:], silent=False)
+    device.ends("provisional", within=9 * HOUR - 1, error=30 * DAY + 1)
+    device.ends("verified windows", within=2 * MINUTE, error=GOOD)
 
 
 # --- somebody sets the clock -----------------------------------------------------------------

@@ -5,9 +5,11 @@ import pytest
 from pints.config import BootstrapConfig
 from pints.demo.authority import Authority
 from pints.timescale import DAY, HOUR
+from tests.world.attackers import MINUTE, expired, named
 from tests.world.certificates import certify, days, show
 from tests.world.device import Device
 from tests.world.test_honest import GOOD
+from tests.world.test_network import cross_signed
 from tests.world.world import World
 
 
@@ -108,3 +110,33 @@ def test_real_certificates_that_were_all_renewed_meanwhile(world: World) -> None
     device.remember(100 * DAY)
     device.boot()
     device.ends("verified windows", within=2.0, error=GOOD)
+
+
+def test_real_certificates_renewed_between_the_keys_and_the_time(world: World) -> None:
+    """Keys by three certificates of their last day and two of their first; the answers come a
+    minute later, when all are new; two days on the old ones have expired."""
+    servers = world.five(up=False)
+    certify(world, servers[:3], -89, 1)
+    certify(world, servers[3:], -0.1, 89)
+    device = Device(world)
+    device.remember(30 * DAY)
+    device.boot()
+    device.ends("restored", within=MINUTE, error=31 * DAY)
+    certify(world, servers, -0.1, 89)
+    for server in servers:
+        server.up = True
+    device.ends("verified windows", within=3 * MINUTE, error=GOOD)
+    device.ends("verified anchored", within=2 * DAY, error=GOOD)
+
+
+def test_cross_signed_chains_beside_leaked_keys(world: World) -> None:
+    """Three of two paths each, one with an expired root; two of leaked keys: outvoted, named."""
+    servers = world.five()
+    for server in servers[:3]:
+        cross_signed(world, server, trusts_new=True)
+    expired(world, servers[3:], 20 * DAY)
+    device = Device(world)
+    device.remember(30 * DAY)
+    device.boot()
+    device.ends("verified windows", within=5.0, error=GOOD)
+    assert all(named(device, server) for server in servers[3:])

@@ -12,8 +12,9 @@ import pytest
 from pints.config import SourceConfig
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
+from tests.world.attackers import silence
 from tests.world.device import Device
-from tests.world.test_honest import GOOD
+from tests.world.test_honest import GOOD, block_key_exchange
 from tests.world.world import Receiver, World
 
 SECOND = 1.0
@@ -99,6 +100,20 @@ def test_rtc_that_is_not_there(world: World) -> None:
     device.ends("verified anchored", within=2 * HOUR, error=GOOD)
 
 
+@pytest.mark.parametrize("hours", [2.0, -11.0])
+def test_chip_in_local_time_and_a_blocked_port(world: World, hours: float) -> None:
+    """A month old and no keys to be had: as wrong as the chip, verified once they are."""
+    servers = world.five()
+    block_key_exchange(servers)
+    device = Device(world, rtc=local(world.true_time(), hours))
+    device.remember(30 * DAY)
+    device.boot()
+    device.ends("restored", within=600.0, error=abs(hours) * HOUR + SECOND)
+    assert device.said("no answer"), "the cause is named"
+    block_key_exchange(servers, False)
+    device.ends("verified windows", within=15 + 1.2 * 64 + 1, error=GOOD)
+
+
 # --- one that pints has set ------------------------------------------------------------------
 
 
@@ -177,6 +192,17 @@ def test_rtc_set_by_another_system_and_no_session_left(world: World) -> None:
     device.ends("verified anchored", within=1.0, error=GOOD)
 
 
+def test_chip_that_pints_set_and_sessions_too_old(world: World) -> None:
+    """Keys of 29 days are no evidence, the chip is: anchored as soon as new ones are had."""
+    world.five()
+    device = settled(world, 2e-6)
+    world.run(29 * DAY)
+    device.boot()
+    device.ends("verified anchored", within=30.0, error=GOOD)
+    assert device.said("confirmed by rtc")
+    assert not any(said.saved for said in device.core.bootstrap.testimonies)
+
+
 # --- a receiver ------------------------------------------------------------------------------
 
 
@@ -243,6 +269,26 @@ def test_gps_without_a_fix(world: World) -> None:
     device.ends("verified windows", within=600.0, error=0.01)
 
 
+def test_trusted_receiver_of_a_rolled_over_week_anchors(world: World) -> None:
+    world.five()
+    device = Device(world, receivers=[Receiver(trust=True, rollovers=1)])
+    device.boot()
+    device.ends("verified anchored", within=10.0, error=GOOD)
+    assert device.said("confirmed by fake-gps gps0")
+
+
+def test_trusted_receiver_and_a_poisoned_floor(world: World) -> None:
+    """True dates lie below the floor, and 1024 weeks later beyond the ceiling: not heard."""
+    world.five()
+    device = Device(world, receivers=[Receiver(trust=True)])
+    device.remember(-50 * DAY)
+    floor = device.saved_ratchet()
+    device.boot()
+    assert device.never("verified", within=HOUR)
+    assert abs(device.error()) < 50 * DAY + 1
+    assert device.saved_ratchet() == floor
+
+
 @pytest.mark.parametrize("lie", [2.0, HOUR, -5 * DAY, 300 * DAY])
 @pytest.mark.parametrize("first", [True, False], ids=["from the start", "after verified"])
 def test_spoofed_gps_is_no_witness(world: World, lie: float, first: bool) -> None:
@@ -306,3 +352,34 @@ def test_clocks_on_the_board_and_floors(world: World) -> None:
         world.run(60)
         assert device.state == "restored"
         assert device.refused("R1")
+
+
+def test_receiver_and_chip_disagree_with_a_quorum_that_falls_silent(world: World) -> None:
+    """What was verified is kept to: neither stranger gets the clock in holdover."""
+    servers = world.five()
+    receiver = Receiver(lie=300.0, interval=8.0)
+    device = Device(world, rtc=ahead(world.true_time(), 3), receivers=[receiver])
+    device.boot()
+    device.ends("verified windows", within=60.0, error=GOOD)
+    silence(servers)
+    device.ends("holdover", within=HOUR, error=0.05)
+
+
+# --- a crystal -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("measured", "runs"), [(1.0, 210e-6), (600.0, 10e-6)], ids=["unmeasured", "measured"]
+)
+def test_crystal_far_off_and_an_outage(world: World, measured: float, runs: float) -> None:
+    """After a second nobody knows how it runs, after ten minutes it is known; when the network
+    is back after days the belief still holds the true time, so nothing is disputed."""
+    world.five()
+    device = Device(world, crystal=200e-6)
+    device.boot()
+    device.ends("verified windows", within=measured, error=GOOD)
+    world.network_up = False
+    device.ends("holdover", within=2 * DAY, error=2 * DAY * runs)
+    world.network_up = True
+    device.ends("verified windows", "verified anchored", within=600.0, error=0.05)
+    assert not any("disputed" in state for state in device.states)

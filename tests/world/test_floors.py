@@ -93,6 +93,20 @@ def test_build_epoch_in_the_future(world: World, floor: str) -> None:
     device.ends("verified anchored", within=1.0, error=GOOD)
 
 
+@pytest.mark.parametrize("independent", [True, False])
+def test_build_epoch_a_little_ahead_is_waited_for(world: World, independent: bool) -> None:
+    """R8 lowers saved time, never this: reported, and verified when true time has come there."""
+    world.five()
+    if independent:
+        world.three_operators()
+    device = Device(world, bootstrap=UNANIMOUS, build_epoch=ahead(world, HOUR))
+    device.boot()
+    assert device.never("verified", within=HOUR - 1)
+    assert any("build" in line for line in device.refused("R8"))
+    assert device.set_to == []
+    device.ends("verified windows", "verified anchored", within=HOUR, error=GOOD)
+
+
 @pytest.mark.parametrize("ratcheted", [True, False])
 def test_a_clock_that_wakes_beyond_the_ceiling(world: World, ratcheted: bool) -> None:
     """A battery-backed kernel clock gone mad: early boot takes it back to the soft floor."""

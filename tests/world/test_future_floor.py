@@ -91,6 +91,39 @@ def test_a_dissenter_within_the_ten_minutes_begins_them_anew(world: World) -> No
     assert device.reaches("verified", within=HOUR)
 
 
+def test_liars_within_the_ten_minutes_begin_them_anew(world: World) -> None:
+    """Three that tell a time above the floor, of which nothing need be lowered."""
+    servers = world.five()
+    world.three_operators()
+    device = poisoned(world)
+    device.boot()
+    world.run(3 * MINUTE)
+    for server in servers[:3]:
+        server.lie, server.chain = 101 * DAY, world.chain((-10, 150))
+    world.run(LEAST - 3 * MINUTE + 5.0)
+    for server in servers[:3]:
+        server.lie = 0.0
+    world.run(LEAST - 1)
+    assert not lowered(device)
+    assert world.run(HOUR, lambda: lowered(device))
+
+
+def test_power_is_cut_twice_while_the_ten_minutes_run(world: World) -> None:
+    """Each boot counts its own."""
+    world.five()
+    world.three_operators()
+    device = poisoned(world)
+    for _ in range(2):
+        device.boot()
+        assert device.never("verified", within=LEAST - 20.0)
+        device.kill()
+    device.boot()
+    assert device.never("verified", within=LEAST - 1)
+    assert not lowered(device)
+    device.ends("verified windows", "verified anchored", within=MINUTE, error=GOOD)
+    assert lowered(device)
+
+
 def test_witnesses_without_independent_evidence_keep_it(world: World) -> None:
     """Whoever owns all their keys says what he likes; nothing but certificates is behind it."""
     world.five()

@@ -8,7 +8,7 @@ from pints.address import Address
 from pints.config import BootstrapConfig, SourceConfig
 from pints.timescale import DAY, HOUR, YEAR
 from pints.wire import ntp
-from tests.world.attackers import leaked
+from tests.world.attackers import MINUTE, leaked, silence
 from tests.world.device import Device
 from tests.world.test_honest import GOOD
 from tests.world.world import World
@@ -62,6 +62,37 @@ def test_many_names_of_a_liar_do_not_steer(world: World) -> None:
     assert abs(device.error()) < GOOD
 
 
+def test_one_operator_with_three_names_of_five(world: World) -> None:
+    """One voice of three: alone it moves nothing, against one it is no majority, against two
+    it is outvoted."""
+    for name in ("x.one.test", "y.one.test", "z.one.test", "ntp.d.test", "ntp.e.test"):
+        world.server(name)
+    servers = list(world.servers.values())
+    silence(servers[3:])
+    for server in servers[:3]:
+        server.lie = -30.0
+    device = Device(world)
+    device.boot()
+    device.ends("provisional", within=HOUR, error=401 * DAY)
+    silence(servers[4:], silent=False)
+    device.ends("provisional", within=HOUR, error=401 * DAY)
+    assert device.set_to == []
+    silence(servers[3:], silent=False)
+    device.ends("verified windows", within=HOUR, error=GOOD)
+
+
+def test_two_names_that_lead_to_one_server(world: World) -> None:
+    """As of a pool: honest, and one voice of the five that are configured."""
+    servers = world.five()
+    servers[1].redirect = servers[0].address
+    silence(servers[3:])
+    device = Device(world)
+    device.boot()
+    device.ends("provisional", within=HOUR, error=401 * DAY)
+    silence(servers[3:4], silent=False)
+    device.ends("verified windows", within=HOUR, error=GOOD)
+
+
 # --- sources from the network -----------------------------------------------------------------
 
 
@@ -83,6 +114,36 @@ def test_network_that_adds_a_majority_of_servers(world: World, nts: bool, lie: f
     world.run(2 * HOUR)
     assert abs(device.error()) < GOOD
     assert not any(n in device.disk.get("sessions/0.json", b"").decode() for n in names)
+
+
+def test_network_sources_that_claim_the_addresses_of_witnesses(world: World) -> None:
+    """Seven of DHCP, with certificates for their names and the witnesses' NTP addresses:
+    neither do they vote, nor make twins of those who may."""
+    servers = world.five()
+    added = [
+        world.server(f"dhcp.{n}.test", lie=-HOUR, redirect=servers[n % 5].address) for n in range(7)
+    ]
+    device = Device(world, network=frozenset(server.name for server in added))
+    device.boot()
+    device.ends("verified windows", within=1.0, error=GOOD)
+    assert device.core.bootstrap.witnesses == 5
+    device.ends("verified anchored", within=2 * HOUR, error=GOOD)
+    silence(servers)
+    device.ends("holdover", within=3 * HOUR, error=0.05)
+
+
+def test_captive_portal_and_then_the_network(world: World) -> None:
+    """Ten minutes of a portal's certificate (R5), then the servers' own."""
+    servers = world.five(refusal="certificate is for portal.test")
+    device = Device(world)
+    device.remember(30 * DAY)
+    device.boot()
+    device.ends("restored", within=10 * MINUTE, error=30 * DAY + 1)
+    assert device.refused("R5")
+    for server in servers:
+        server.refusal = ""
+    # R12: attempts are up to 6 minutes apart by then.
+    device.ends("verified windows", within=7 * MINUTE, error=GOOD)
 
 
 def test_relaxed_exchange_of_a_network_source_is_judged_again(world: World) -> None:

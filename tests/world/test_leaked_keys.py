@@ -3,11 +3,14 @@ reach, and no more.  Every scenario names the end states it permits, a deadline 
 error.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
-from tests.world.attackers import MINUTE, OFFSETS, leaked, named, silence
+from tests.world.attackers import MINUTE, OFFSETS, expired, leaked, named, silence
 from tests.world.device import Device
+from tests.world.test_clocks import settled
 from tests.world.test_honest import GOOD, seasoned
 from tests.world.world import Server, World
 
@@ -76,6 +79,26 @@ def test_twins_of_silenced_servers(world: World) -> None:
     assert device.set_to == []
 
 
+class Vague(Server):
+    """Honest, and says that it may be five seconds off."""
+
+    def present(self) -> None:
+        self.responder.state = replace(self.responder.state, root_dispersion=5.0)
+
+
+def test_source_with_a_huge_root_distance(world: World) -> None:
+    """R2: too wide to vote, and counted in N; with two of them and two silent, no quorum."""
+    servers = world.five()
+    for server in servers[:2]:
+        world.servers[server.name] = Vague(world, server.name, server.address, server.chain)
+    device = Device(world)
+    device.boot()
+    device.ends("verified windows", within=5.0, error=GOOD)
+    assert len(device.refused("R2")) == 2
+    silence(servers[2:4])
+    device.ends("holdover", within=HOUR, error=0.05)
+
+
 # --- a quorum that lies -----------------------------------------------------------------------
 
 
@@ -131,6 +154,59 @@ def test_leaked_keys_after_an_honest_boot_do_not_pass_for_its_quorum(world: Worl
     world.run(HOUR / 2)
     assert device.basis == "windows"
     assert not device.sessions_saved
+
+
+def test_leaked_keys_in_three_short_boots_are_not_confirmed(world: World) -> None:
+    """A later boot alone confirms nothing: that takes an hour in all."""
+    servers = world.five()
+    expired(world, servers, 9 * DAY)
+    device = Device(world)
+    for _ in range(3):
+        device.boot()
+        device.ends("verified windows", within=19 * MINUTE, error=9 * DAY + 1)
+        device.stop()
+    assert device.saved_ratchet() == 0
+    assert not device.sessions_saved
+
+
+def test_leaked_keys_that_come_and_go_do_not_add_up(world: World) -> None:
+    """Forty minutes of leaked keys, forty of honest ones, and again: never anchored by lies."""
+    servers = world.five()
+    honest = [server.chain for server in servers]
+    device = Device(world)
+    for _ in range(3):
+        expired(world, servers[:3], 9 * DAY)
+        silence(servers[3:])
+        device.boot()
+        world.run(40 * MINUTE)
+        assert device.basis != "anchored"
+        device.kill()
+        for server, chain in zip(servers, honest, strict=True):
+            server.lie, server.chain = 0.0, chain
+            server.forget_keys()
+        silence(servers[3:], silent=False)
+        device.boot()
+        device.ends("verified windows", "verified anchored", within=40 * MINUTE, error=GOOD)
+        device.kill()
+
+
+def test_leaked_keys_while_the_chip_is_unplugged(world: World) -> None:
+    """What disputes may come late: the chip, back when the daemon is started again."""
+    servers = world.five()
+    device = settled(world)
+    world.run(10 * DAY)
+    device.disk = {n: data for n, data in device.disk.items() if not n.startswith("sessions/")}
+    ratchet = device.saved_ratchet()
+    expired(world, servers, 9 * DAY)
+    device.rtc.plugged = False
+    device.boot()
+    device.ends("verified windows", within=MINUTE, error=9 * DAY + 1)
+    device.rtc.plugged = True
+    device.kill()
+    device.start()
+    device.ends("disputed", within=30 * MINUTE, error=9 * DAY + 1)
+    assert device.never("verified", within=3 * HOUR)
+    assert device.saved_ratchet() == ratchet
 
 
 @pytest.mark.parametrize("answers", [True, False], ids=["and time", "but its NTP is dropped"])

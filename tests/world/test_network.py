@@ -86,6 +86,25 @@ def test_network_that_flaps_for_an_hour(world: World) -> None:
     assert device.counted() < 5 * 12
 
 
+@pytest.mark.parametrize("keys", [False, True], ids=["no keys", "keys and no time"])
+def test_network_that_flaps_at_four_hertz(world: World, keys: bool) -> None:
+    """Down and up each eighth of a second, sooner than an answer can come, for half an hour:
+    neither do packets, key exchanges and the log follow it (R12), nor is it verified late."""
+    servers = world.five(delay=0.07, up=False)
+    device = Device(world)
+    device.boot()
+    world.run(1.0 if keys else 0.0)
+    for server in servers:
+        server.up = True
+    for _ in range(8 * 1800):
+        world.run(0.125)
+        world.network_up = not world.network_up
+    assert max(server.exchanges for server in servers) <= 13
+    assert len(device.sent) <= 5 * 200, "of 7200 times that it came up"
+    assert len(device.log) < 400
+    device.ends("verified windows", "verified anchored", within=HOUR / 2, error=GOOD)
+
+
 def test_network_that_goes_after_verified_and_comes_back(world: World) -> None:
     world.five()
     device = Device(world, crystal=15e-6)
@@ -279,6 +298,18 @@ def test_validating_resolver_without_addresses(world: World) -> None:
     assert device.said("SERVFAIL")
     device.set_the_date(-device.error())
     device.ends("verified windows", within=1.2 * 64 + 2, error=GOOD)
+
+
+def test_captive_portal_long_packets_and_slow_names(world: World) -> None:
+    """A hotel: a portal for a minute, then a filter, and name servers that take their time."""
+    servers = world.five(refusal="certificate is for portal.test", largest=700)
+    world.names.delay = 4.0
+    device = Device(world)
+    device.boot()
+    device.ends("restored", within=60.0, error=401 * DAY)
+    for server in servers:
+        server.refusal = ""
+    device.ends("verified windows", within=120.0, error=GOOD)
 
 
 # --- certificates, real ones -----------------------------------------------------------------

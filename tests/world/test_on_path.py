@@ -2,14 +2,17 @@
 within `max_distance`.
 """
 
+import logging
 from dataclasses import dataclass, replace
 
 import pytest
 
+from pints.config import SourceConfig
 from pints.timescale import DAY, HOUR
-from tests.world.attackers import MINUTE, UID, kiss
+from tests.world.attackers import MINUTE, UID, forged, kiss
 from tests.world.device import Device
 from tests.world.test_honest import GOOD
+from tests.world.test_network import PLAIN
 from tests.world.world import Server, World
 
 
@@ -156,6 +159,44 @@ def test_authentic_kisses_slow_a_source_and_do_not_remove_it(world: World, code:
     assert device.state == "verified"
     keeper.code = b""
     assert world.run(HOUR, lambda: device.core.mark(first.name) != "?")
+
+
+def lines(device: Device) -> int:
+    """How many the log has for who reads it."""
+    return sum(level >= logging.INFO for level, _ in device.log)
+
+
+@pytest.mark.parametrize("garbled", [False, True], ids=["kisses", "kisses and garbage"])
+@pytest.mark.parametrize("answers", [False, True])
+def test_hundreds_of_kisses_to_each_request(world: World, garbled: bool, answers: bool) -> None:
+    """Before the answer, or in its place: the log does not grow by their number (R13)."""
+
+    def tamper(request: bytes, reply: bytes | None) -> list[bytes]:
+        flood = [kiss(request, b"NTSN", request[UID])]
+        flood += [forged(request)] if garbled else []
+        return flood * 200 + ([reply] if reply and answers else [])
+
+    world.five(tamper=tamper)
+    device = Device(world)
+    device.boot()
+    device.ends("verified windows" if answers else "restored", within=5.0, error=401 * DAY)
+    assert 5 <= lines(device) < 50
+
+
+def test_plain_kisses_of_many_codes(world: World) -> None:
+    """To a plain source, beside the witnesses, where anybody can make them."""
+    world.five()
+    codes = [f"X{n:03}".encode() for n in range(1000)]
+    world.server(
+        "plain.test",
+        tamper=lambda request, reply: [kiss(request, code, b"")[:PLAIN] for code in codes],
+    )
+    sources = [SourceConfig(name, nts=name != "plain.test") for name in world.servers]
+    device = Device(world, sources)
+    device.boot()
+    device.ends("verified windows", within=5.0, error=GOOD)
+    assert device.said("kiss 'X000'")
+    assert lines(device) < 50
 
 
 def test_naks_do_not_take_the_keys_that_work(world: World) -> None:

@@ -1,16 +1,18 @@
-"""Restarts, reboots and power cuts meant to reopen what was closed (R7, R9, R12)."""
+"""Restarts, reboots and power cuts meant to reopen what was closed (R7, R9, R12); and what a long
+life without any leaves on the disk and in the log."""
 
 import errno
+import logging
 
 import pytest
 
 from pints import restore
 from pints.config import BootstrapConfig
 from pints.timescale import DAY, HOUR, NS, YEAR, nanoseconds
-from tests.world.attackers import MINUTE, leaked, silence
+from tests.world.attackers import MINUTE, expired, leaked, named, silence
 from tests.world.device import Device
 from tests.world.test_honest import GOOD, block_key_exchange, seasoned
-from tests.world.world import World
+from tests.world.world import Receiver, World
 
 
 def test_restarts_do_not_reopen_relaxed_dates(world: World) -> None:
@@ -213,3 +215,96 @@ def test_restarted_daemon_follows_no_single_witness(world: World, lie: float) ->
     world.run(HOUR)
     assert device.state != "verified"
     assert abs(device.error()) < 0.01
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_dispute_of_an_anchored_boot_outlives_the_daemon(world: World, killed: bool) -> None:
+    """R9: a witness shows a certificate of the days to come, and is silenced.  A restart makes
+    leaked keys and a spoofed receiver no stronger than they were."""
+    servers = world.five()
+    receiver = Receiver(trust=True, lie=-0.5 * HOUR, sees_sky=False, interval=16.0)
+    device = Device(world, receivers=[receiver])
+    device.boot()
+    device.ends("verified anchored", within=2 * HOUR, error=GOOD)
+    servers[4].chain = world.chain((4, 80))
+    servers[4].forget_keys()
+    assert device.reaches("disputed", within=2 * DAY)
+    device.disk = {n: data for n, data in device.disk.items() if not n.startswith("sessions/")}
+    expired(world, servers[:4], 0.5 * HOUR)
+    silence(servers[4:])
+    receiver.sees_sky = True
+    if killed:
+        device.kill()
+        device.start()
+    assert device.never("verified", within=3 * HOUR)
+    assert abs(device.error()) < 0.05
+
+
+# --- no restart at all ------------------------------------------------------------------------
+
+
+def quiet(device: Device, span: float) -> None:
+    """Verified all the time, at most 24 replacements, 64 KiB and 50 lines a day."""
+    octets = 0
+    write = device.write
+
+    def count(name: str, data: bytes) -> None:
+        nonlocal octets
+        octets += len(data)
+        write(name, data)
+
+    device.write = count  # type: ignore[method-assign]
+    writes, lines = device.writes, len(device.log)
+    assert not device.world.run(span, lambda: device.state != "verified")
+    device.write = write  # type: ignore[method-assign]
+    assert device.writes - writes <= 24 * span / DAY
+    assert octets <= 64 * 1024 * span / DAY
+    assert sum(level >= logging.INFO for level, _ in device.log[lines:]) <= 50 * span / DAY
+
+
+@pytest.mark.parametrize("life", [90.0, 6.0, 1.0], ids=["90 days", "6 days", "1 day"])
+def test_uptime_is_quiet(world: World, life: float) -> None:
+    """Whatever the certificates' life; they are renewed when two thirds of it are over."""
+    servers = world.five()
+
+    def renew() -> None:
+        for server in servers:
+            server.chain = world.chain((-0.01, life))
+        world.at(life * DAY * 2 / 3, renew)
+
+    renew()
+    device = Device(world)
+    device.boot()
+    device.ends("verified anchored", within=DAY, error=GOOD)
+    quiet(device, 2 * DAY)
+
+
+def test_certificates_that_are_renewed_on_the_last_day_only(world: World) -> None:
+    """Operators who are late: on that day, too, key exchanges and writes are few."""
+    servers = world.five()
+    for n, server in enumerate(servers):
+        server.chain = world.chain((-80, 1.2 + n / 100))
+    device = Device(world)
+    device.boot()
+    device.ends("verified anchored", within=DAY / 5, error=GOOD)
+    before = device.counted()
+    quiet(device, 0.9 * DAY)
+    assert 5 <= device.counted() - before <= 5 * 24
+
+
+def test_liar_that_changes_its_mind_at_each_poll(world: World) -> None:
+    """R13: a line for each refusal that is new, and no more of them than there are polls."""
+    servers = world.five()
+    device = Device(world)
+    device.boot()
+    device.ends("verified windows", within=MINUTE, error=GOOD)
+
+    def turn() -> None:
+        servers[0].lie = 5.0 - servers[0].lie
+        world.at(64.0, turn)
+
+    turn()
+    lines = len(device.log)
+    device.ends("verified anchored", within=6 * HOUR, error=GOOD)
+    assert named(device, servers[0])
+    assert len(device.log) - lines <= 6 * HOUR / 64

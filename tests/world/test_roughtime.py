@@ -47,6 +47,17 @@ def test_lying_minority_of_operators_is_outvoted(world: World, lie: float) -> No
     assert any("rough.0.test" in line for line in refused)
 
 
+@pytest.mark.parametrize("lie", [-DAY, DAY])
+def test_lying_majority_of_operators_against_saved_sessions(world: World, lie: float) -> None:
+    """One kind of evidence disputes; the sessions of five outweigh it."""
+    world.five()
+    device = seasoned(world)
+    world.three_operators(lie, lie)
+    device.config = Device(world).config
+    device.boot()
+    device.ends("verified anchored", within=60.0, error=GOOD)
+
+
 def test_two_operators_are_no_quorum(world: World) -> None:
     world.five()
     world.roughtime("rough.a.test")

@@ -3,14 +3,17 @@ the state folder and of the runtime folder, in every way."""
 
 import errno
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from pints import restore
+from pints.actions import Action, Announce, RecordBelief, Save, SaveTime, SetClock
 from pints.client.batches import batch_names
 from pints.timescale import DAY, HOUR
 from pints_drivers.fake_rtc import good
+from tests.world.attackers import UID, kiss
 from tests.world.device import Device
 from tests.world.disk import ALL, CREATING, READING
 from tests.world.rules import TORN, tear
@@ -183,6 +186,60 @@ def test_overlay(world: World) -> None:
         device.stop()
 
 
+def test_overlay_and_a_storm_of_naks(world: World) -> None:
+    """No session to fall back on: denial while it lasts, and no more."""
+    servers = world.five()
+    device = Device(world)
+    device.disk_durable = False
+    device.boot()
+    device.ends("verified anchored", within=2 * HOUR, error=GOOD)
+    device.kill()
+    exchanges = device.counted()
+    for server in servers:
+        server.tamper = lambda request, reply: [kiss(request, b"NTSN", request[UID])] * 5
+    device.boot()
+    device.ends("restored", within=HOUR / 2, error=401 * DAY)
+    assert device.counted() - exchanges <= 5 * 13, "R12: 10 s x 1.5^(n-1)"
+    for server in servers:
+        server.tamper = None
+    device.ends("verified windows", within=HOUR, error=GOOD)
+
+
+def test_disk_full_exactly_at_the_ratchet(world: World) -> None:
+    """Anchored as ever; what could not be saved is, once there is room; never lowered."""
+    world.five()
+    device = Device(world)
+    device.remember(DAY)
+    before = device.saved_ratchet()
+    device.boot()
+    device.ends("verified windows", within=HOUR - 30, error=GOOD)
+    device.disk.fail(errno.ENOSPC)
+    device.ends("verified anchored", within=600.0, error=GOOD)
+    assert device.saved_ratchet() == before
+    device.disk.fail(0)
+    device.ends("verified anchored", within=4.2 * HOUR, error=GOOD)
+    assert device.saved_ratchet() > before
+
+
+def test_clones_that_boot_together(world: World) -> None:
+    """Two boards, one card's content: one has its sessions, the other destroys them unsent; no
+    cookie goes out twice (`world` looks)."""
+    world.five()
+    device, clone = seasoned(world), Device(world)
+    clone.disk = dict(device.disk)
+    clone.board = "another board"
+    exchanges = device.counted()
+    device.boot()
+    device.ends("verified anchored", within=1.0, error=GOOD)
+    assert device.counted() == exchanges
+    clone.boot()
+    assert not clone.sessions_saved
+    clone.ends("verified windows", "verified anchored", within=1.0, error=GOOD)
+    assert clone.counted() == exchanges + 5
+    clone.ends("verified anchored", within=2 * HOUR, error=GOOD)
+    device.ends("verified anchored", within=0.0, error=GOOD)
+
+
 @pytest.mark.parametrize("state", ["restored", "provisional", "verified windows", "disputed",
                                    "verified anchored", "holdover anchored"])  # fmt: skip
 @pytest.mark.parametrize("times", [1, 5])
@@ -248,6 +305,45 @@ def test_killed_in_every_state(world: World, state: str, power_cut: bool) -> Non
     assert device.saved_ratchet() >= ratchet
     anchored = "anchored" in state
     assert device.reaches("verified", "anchored", within=0.1 if anchored else 2 * HOUR)
+
+
+class Mortal(Device):
+    """Its daemon dies right after it has done such an action, and is started again."""
+
+    fatal: Callable[[Action], bool]
+    deaths = 1
+
+    def _do_one(self, action: Action) -> list[Action]:
+        if not self.running:
+            return []
+        followed = super()._do_one(action)
+        if self.deaths and self.fatal(action):
+            self.deaths -= 1
+            self.kill()
+            self.world.at(0.1, self.start)
+        return followed
+
+
+@pytest.mark.parametrize(
+    ("fatal", "deaths"),
+    [(lambda action: isinstance(action, RecordBelief), 5),
+     (lambda action: isinstance(action, SetClock), 1),
+     (lambda action: isinstance(action, Announce) and action.state == "verified", 5),
+     (lambda action: isinstance(action, SaveTime), 5),
+     (lambda action: isinstance(action, Save), 5)],
+    ids=["belief recorded", "clock set", "verified announced", "time saved", "file saved"],
+)  # fmt: skip
+def test_killed_after_each_kind_of_action(
+    world: World, fatal: Callable[[Action], bool], deaths: int
+) -> None:
+    """Between what was recorded and what is announced, too: nothing reopens, all ends well."""
+    world.five()
+    device = Mortal(world)
+    device.fatal, device.deaths = fatal, deaths
+    device.boot()
+    device.ends("verified windows", within=HOUR / 2, error=GOOD)
+    device.ends("verified anchored", within=3 * HOUR, error=GOOD)
+    assert device.deaths == 0
 
 
 def test_power_cut_at_every_write(world: World) -> None:

@@ -51,6 +51,19 @@ def test_quorum_that_turns_is_never_followed(world: World, by: float) -> None:
     assert abs(device.error()) < 0.1
 
 
+@pytest.mark.parametrize("by", [0.2, 0.45])
+def test_quorum_that_turns_by_less_than_max_distance(world: World, by: float) -> None:
+    """Three of valid keys: a quorum's word, so the clock may follow, and not beyond it."""
+    servers = world.five()
+    device = Device(world)
+    device.boot()
+    device.ends("verified anchored", within=2 * HOUR, error=GOOD)
+    for server in servers[:3]:
+        server.lie = by
+    assert not world.run(3 * HOUR, lambda: not -0.01 <= device.error() <= by + 0.05)
+    device.ends("verified anchored", "holdover", within=0.0, error=by + 0.05)
+
+
 def test_who_is_left_in_holdover_is_not_followed(world: World) -> None:
     """Neither by the clock nor by what is said of it."""
     servers = world.five()
