@@ -21,6 +21,8 @@ class Discipline:
         self.last: dict[str, Sample] = {}
         self._base: int | None = None
         self._at = Raw(0)
+        self._growth = DRIFT
+        """By what fraction of the time since then the bound of that choice grows."""
 
     def add(self, sample: Sample) -> PathFilter:
         """Take a sample into its source's filter."""
@@ -71,6 +73,8 @@ class Discipline:
         if found is not None:
             self.selection, self._at = found, raw
             self.frequency, self.skew = found.frequency, found.skew
+            used = [s for s in usable if found.marks.get(s) in (SELECTED, COMBINED)]
+            self._growth = max((self.filters[s].growth for s in used), default=DRIFT)
         return found
 
     def true_time(self, raw: Raw) -> Instant | None:
@@ -85,10 +89,9 @@ class Discipline:
         """Hard bound of that estimate, seconds."""
         if self.selection is None:
             return float("inf")
-        marks = self.selection.marks
-        used = [s for s in self.filters if marks.get(s) in (SELECTED, COMBINED)]
-        grown = [self.filters[s].bound(raw) - self.filters[s].bound(self._at) for s in used]
-        return self.selection.distance + max(grown, default=DRIFT * seconds(raw - self._at))
+        # As the filters were then: what they have heard since, of those who are followed no
+        # more, makes nothing of it surer.
+        return self.selection.distance + self._growth * seconds(raw - self._at)
 
     def _known(self) -> tuple[float, float]:
         """Frequency and skew to begin a filter with: the surest filter's.  Not the combined

@@ -109,8 +109,13 @@ class PathFilter:
         last sample's bound and what the filter made of it, and the frequency's bound since."""
         assert self._raw is not None
         measured, distance = self._last
-        drift = DRIFT + self._frequency_bound()
-        return distance + abs(measured - self._x[0]) + drift * seconds(max(raw - self._raw, 0))
+        passed = seconds(max(raw - self._raw, 0))
+        return distance + abs(measured - self._x[0]) + self.growth * passed
+
+    @property
+    def growth(self) -> float:
+        """By what fraction of the time that passes the bound grows."""
+        return DRIFT + self._frequency_bound()
 
     def _frequency_bound(self) -> float:
         """What was known before, or the slopes that the first and the last sample allow."""

@@ -127,3 +127,14 @@ def test_a_sample_out_of_order_does_not_stand_for_its_source() -> None:
     discipline.add(newest)
     discipline.add(sample(50, delay=0.001))
     assert discipline.last["a"] is newest
+
+
+def test_who_is_followed_no_more_makes_nothing_surer() -> None:
+    """In holdover the servers that turned go on answering, and are measured."""
+    discipline = Discipline()
+    discipline.add(sample(0, 0.0, source="a"))
+    assert discipline.choose(raw(0), {"a": True}) is not None
+    for at in range(64, 64_000, 64):
+        discipline.add(sample(at, 100.0, source="a"))
+    assert discipline.choose(raw(64_000), {}) is None
+    assert discipline.bound(raw(64_000)) > 64_000 * DRIFT
