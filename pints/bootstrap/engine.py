@@ -478,6 +478,9 @@ class Bootstrap:
             return actions
         text = f"R8: saved time {iso(self.floors.hard)} lowered to {iso(lowered.hard)}"
         self.floors = lowered
+        if self.belief is not None and self.belief.at(now.boot).low > said.high:
+            # What a boot believed above that floor was believed because of it (R9 gives way).
+            self.belief, self.basis, self._was_anchored = None, Basis.NONE, False
         return [*actions, Log(logging.ERROR, text, "R8"), *self._settle(now)]
 
     def _restore(self, now: Reading) -> list[Action]:
