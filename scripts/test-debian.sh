@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 # The command of the units, which systemd-analyze looks for.
 printf '#!/bin/sh\nPYTHONPATH=%s exec python3 -m pints "$@"\n' "$PWD" >/usr/bin/pints
 chmod 755 /usr/bin/pints
+export PYTHONPATH="$PWD:$PWD/drivers"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 chmod 1777 "$scratch"

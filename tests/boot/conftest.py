@@ -72,7 +72,7 @@ def lived(lab: Lab, steady: Pi, figures: dict[str, str]) -> Path:
     return card
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     if FIGURES:
         terminalreporter.section("boots on a real kernel")
         for name, value in FIGURES.items():
