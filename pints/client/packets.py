@@ -20,6 +20,9 @@ DRIFT = 15e-6
 """PHI: frequency tolerance that enters every dispersion (RFC 5905 section 7.2)."""
 MAX_REQUEST_COOKIES = 1024
 """Octets of cookie and placeholders in one request: it must fit every path's MTU."""
+STAMPS_APART = NS // 1000
+"""By how much a server's two stamps may contradict each other, ns: one of them is the kernel's or
+the network card's, the other the program's, and they need not read one clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,9 @@ def measure(
     departure = ntp.unfold(packet.transmit, near)
     trip = received.raw - sent.raw
     stay = departure - arrival
-    if not 0 <= stay <= trip + NS // 1000:
+    if not -STAMPS_APART <= stay <= trip + STAMPS_APART:
         raise PeerError(f"server claims to have held the request {seconds(stay):.6f} s")
+    apart = seconds(max(-stay, 0))
     precision = 2.0 ** min(packet.precision, 0) if packet.precision else 1e-9
     return Sample(
         source=source,
@@ -129,7 +133,7 @@ def measure(
         boot=Boot(sent.boot + (received.boot - sent.boot) // 2),
         time=Instant(arrival + stay // 2),
         delay=max(seconds(trip - stay), precision),
-        dispersion=precision + error + DRIFT * seconds(trip),
+        dispersion=precision + error + apart + DRIFT * seconds(trip),
         root_delay=packet.root_delay,
         root_dispersion=packet.root_dispersion,
         stratum=packet.stratum,

@@ -191,11 +191,10 @@ def test_a_server_that_does_not_know_the_time(peer: Peer) -> None:
     assert len(session.cookies) == nts.MAX_COOKIES
 
 
-@pytest.mark.parametrize("held", [-1e-3, -1e-6, DELAY + 0.0011, 1.0, 1e6])
-def test_a_server_that_claims_to_have_held_it_too_long(peer: Peer, held: float) -> None:
+def held_for(peer: Peer, held: float) -> Sample | Remark | None:
+    """What comes of an answer whose server says that it held the request for so long, seconds."""
     request = peer.ask()
-    times = iter([peer.true(), peer.true()])
-    arrived = next(times)
+    arrived = peer.true()
     reply = peer.responder.answer(
         request.packet, arrived, lambda: type(arrived)(arrived + max(int(held * NS), 0)),
         peer.rng.randbytes,
@@ -207,9 +206,25 @@ def test_a_server_that_claims_to_have_held_it_too_long(peer: Peer, held: float) 
         session = peer.association.session
         assert session is not None
         reply = nts.seal_response(header, request.packet[UID], (), session.ciphers.s2c, bytes(16))
-    remark = peer.give(reply)
+    return peer.give(reply)
+
+
+@pytest.mark.parametrize("held", [-1.0, -1.1e-3, DELAY + 0.0011, 1.0, 1e6])
+def test_a_server_that_claims_to_have_held_it_too_long(peer: Peer, held: float) -> None:
+    remark = held_for(peer, held)
     assert isinstance(remark, Remark)
     assert "held" in remark.text
+
+
+def test_a_server_whose_stamps_are_of_two_clocks_is_less_sure(peer: Peer) -> None:
+    """It sent the answer a little before the request came, says it: its kernel stamps one of
+    the two.  Its word is heard, and known less well by as much."""
+    at_once = held_for(peer, 0.0)
+    backwards = held_for(peer, -0.5e-3)
+    assert isinstance(at_once, Sample)
+    assert isinstance(backwards, Sample)
+    assert backwards.dispersion - at_once.dispersion == pytest.approx(0.5e-3, rel=1e-2)
+    assert backwards.distance > at_once.distance + 0.7e-3
 
 
 @pytest.mark.parametrize("changes", [{"stratum": 16}, {"leap": 3}])
