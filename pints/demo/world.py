@@ -1,5 +1,6 @@
 """The demo's time, and the processes that live in it."""
 
+import errno
 import mmap
 import os
 import random
@@ -93,6 +94,11 @@ def free_port(kind: int = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:
     takes those from 32768 on (ip_local_port_range)."""
     while True:
         port = random.SystemRandom().randrange(10240, 32768)
-        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
-            probe.bind((host, port))
-            return port
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((host, port))
+            except OSError as e:
+                if e.errno != errno.EADDRINUSE:  # no other port would do
+                    raise
+            else:
+                return port
