@@ -177,7 +177,8 @@ class Core:
             # Said once: a server, or somebody on the way, may send it a thousand times.
             said = self._said.setdefault(source, set())
             known = outcome.text in said or len(said) >= MOST_REMARKS
-            said |= set() if known else {outcome.text}
+            if not known:
+                said.add(outcome.text)
             level = logging.DEBUG if known else outcome.level
             return [*kept, *self._noted([Log(level, outcome.text, outcome.rule)], now)]
         self._said.pop(source, None)

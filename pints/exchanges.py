@@ -5,6 +5,7 @@ Guarantees: a result counts once, for the source it was asked for; keys are used
 bootstrap lets their chain in (R4 to R6); known addresses are tried beside the resolver's.
 """
 
+import math
 from dataclasses import replace
 
 from pints.actions import Action, Start
@@ -16,7 +17,7 @@ from pints.client.names import Names
 from pints.client.session import RENEW_AFTER, SavedSession, Session, revive
 from pints.config import SourceConfig
 from pints.errors import UntrustedTimeError
-from pints.timescale import DAY, HOUR, Reading, after, seconds
+from pints.timescale import DAY, HOUR, Reading, seconds
 from pints.wire.aead import ALGORITHMS
 from pints.wire.ntp import NTP_PORT
 from pints.worker.messages import Exchanged, ExchangeTask, Resolved, ResolveTask, Result
@@ -97,17 +98,17 @@ class Exchanges:
         """Whether new keys are due: the session may not speak for the present (R3), or half
         of its time as a saved one is over, or its certificate soon ends."""
         exchanged = association.counters.last_exchange
-        rested = exchanged is None or now.boot >= after(exchanged, HOUR)
-        # A certificate that is renewed late is looked for a few times, not every hour.
-        rested_long = exchanged is None or now.boot >= after(exchanged, ENDS_SOON / 4)
+        rest = math.inf if exchanged is None else seconds(now.boot - exchanged)
         refusals, belief = self._bootstrap.refusals, self._bootstrap.belief
         if any(r.rule == "R3" and r.source == association.id for r in refusals):
-            return rested
+            return rest >= HOUR
         if belief is None or session.checked is None:
             return False
         time = belief.at(now.boot).time
         ends_soon = not session.saved and seconds(session.chain.end - time) < ENDS_SOON
-        return seconds(time - session.checked) > RENEW_AFTER or (ends_soon and rested_long)
+        # A certificate that is renewed late is looked for a few times, not every hour.
+        looked_for = ends_soon and rest >= ENDS_SOON / 4
+        return seconds(time - session.checked) > RENEW_AFTER or looked_for
 
 
 def _identity(source: SourceConfig, leaf_key: str, addresses: tuple[Address, ...]) -> Identity:

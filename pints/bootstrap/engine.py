@@ -176,8 +176,13 @@ class Bootstrap:
     def standing(self) -> Belief | None:
         """The belief that others are held against: none while one that has nothing but its
         windows is disputed."""
-        sure = self._was_anchored or self.basis is Basis.ANCHORED
-        return None if self.state is State.DISPUTED and not sure else self.belief
+        unsure = self.state is State.DISPUTED and not self._ever_anchored
+        return None if unsure else self.belief
+
+    @property
+    def _ever_anchored(self) -> bool:
+        """Whether this boot was anchored at any time, by this daemon or one before it."""
+        return self._was_anchored or self.basis is Basis.ANCHORED
 
     def agrees(self, source: str) -> bool:
         """Whether a source may steer the clock: it says what the witnesses agreed on last, or
@@ -408,7 +413,7 @@ class Bootstrap:
 
     def _basis(self, finding: Finding, now: Boot) -> Basis:
         """What `verified` rests on now; once anchored, a boot stays so."""
-        if self.basis is Basis.ANCHORED or self._was_anchored:
+        if self._ever_anchored:
             return Basis.ANCHORED
         if len(self.weighed.confirming) > len(self.weighed.contradicting):
             return Basis.ANCHORED
@@ -435,7 +440,7 @@ class Bootstrap:
         it has nothing but its windows."""
         if finding.vetoed:
             return next(r for r in finding.refusals if r.rule == "R4")
-        if self._was_anchored or self.basis is Basis.ANCHORED:
+        if self._ever_anchored:
             return None
         confirming, against = len(self.weighed.confirming), list(self.weighed.contradicting)
         if self._was_disputed and confirming <= len(against):
@@ -452,8 +457,7 @@ class Bootstrap:
         self._agreement.break_off()
         # Recorded, or a restart would reopen it (R9).
         disputed = self.belief or Belief(finding.middle, now, finding.half_width)
-        sure = self._was_anchored or self.basis is Basis.ANCHORED
-        kept = DISPUTED_ANCHORED if sure else self.state.value
+        kept = DISPUTED_ANCHORED if self._ever_anchored else self.state.value
         actions.append(RecordBelief(disputed, kept))
         return actions + self._announce(f"disputed: clock kept, not served; {refusal}")
 

@@ -6,7 +6,7 @@
     set -f # what the network says is no pattern for file names
     case "$reason" in
     BOUND | RENEW | REBIND | REBOOT | INFORM) protocol=4 servers=${new_ntp_servers:-} ;;
-    BOUND6 | RENEW6 | REBIND6 | REBOOT6 | INFORM6) 
+    BOUND6 | RENEW6 | REBIND6 | REBOOT6 | INFORM6)
         protocol=6 servers="${new_dhcp6_sntp_servers:-} ${new_dhcp6_ntp_server_addr:-}"
         ;;
     EXPIRE | NAK | RELEASE | STOP) protocol=4 servers= ;;
