@@ -19,9 +19,8 @@ import pytest
 
 from pints import restore
 from pints.cli.client import ask
-from pints.demo.world import SharedTime
 from tests.conftest import absent
-from tests.pints_server import PintsServer, listening, pints_server
+from tests.pints_server import PintsServer
 from tests.server.ke_client import exchange
 from tests.server.ke_process import Site
 from tests.systemd.units import ROOT
@@ -129,17 +128,6 @@ def test_which_it_could_not_where_memory_is_never_executable(site: Site) -> None
     done = run("pints", *PINTS, *site.arguments())
     assert done.returncode == 2
     assert "MemoryDenyWriteExecute" in done.stderr
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PintsServer]:
-    """An NTS server, real but for its clock, which is right."""
-    world = str(tmp_path / "time")
-    SharedTime(world)
-    server = pints_server(tmp_path / "server", "127.0.0.1", world)
-    with server.device:
-        listening(server)
-        yield server
 
 
 def test_the_daemon_verifies_and_its_worker_has_no_rights(

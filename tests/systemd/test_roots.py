@@ -8,15 +8,13 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pints import restore
-from pints.demo.world import SharedTime
 from tests.conftest import absent
-from tests.pints_server import PintsServer, listening, pints_server
+from tests.pints_server import PintsServer
 from tests.systemd.units import ROOT
 
 PINTS = f"{sys.executable} -m pints"
@@ -33,18 +31,12 @@ ROOTS = {
 }
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PintsServer]:
+@pytest.fixture(autouse=True)
+def _may_mount() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root mounts file systems")
     if shutil.which("unshare") is None:
         absent("unshare is missing: apt-get install util-linux")
-    world = str(tmp_path / "time")
-    SharedTime(world)
-    server = pints_server(tmp_path / "server", "127.0.0.1", world)
-    with server.device:
-        listening(server)
-        yield server
 
 
 @pytest.fixture

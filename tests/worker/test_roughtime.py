@@ -121,31 +121,9 @@ def test_name_that_nobody_knows_breaks_nothing(stack: ExitStack) -> None:
     assert failure.startswith("nobody.invalid: ")
 
 
-def test_name_servers_that_hang_cost_no_more_than_the_deadline(
-    monkeypatch: pytest.MonkeyPatch, stack: ExitStack
-) -> None:
-    monkeypatch.setattr(roughtime, "LOOKUP_LIMIT", 0.2)
-    real = socket.getaddrinfo
-
-    def look_up(host: str, port: Any, **options: Any) -> Any:
-        if host == "slow.test":
-            time.sleep(1.0)
-        return real(host, port, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    server = stack.enter_context(Roughtime())
-    slow = RoughtimeServer("slow.test", 2002, bytes(32), "")
-    heard = measure(task(slow, slow, known(server)))
-    assert len(heard.readings) == 2
-    assert len(heard.failures) == 2
-    assert "no answer from the name servers" in heard.failures[0]
-
-
-def test_name_that_hangs_delays_nobody_else(
-    monkeypatch: pytest.MonkeyPatch, stack: ExitStack
-) -> None:
-    """The other servers have answered twice before the name servers say a word."""
-    monkeypatch.setattr(roughtime, "LOOKUP_LIMIT", 300.0)
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[RoughtimeServer]:
+    """A server of whose name the name servers say nothing before the test is over."""
     over = threading.Event()
     real = socket.getaddrinfo
 
@@ -155,9 +133,27 @@ def test_name_that_hangs_delays_nobody_else(
         return real(host, port, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    slow = RoughtimeServer("slow.test", 2002, bytes(32), "")
-    heard = measure(task(slow, *(known(server) for server in three(stack))))
+    yield RoughtimeServer("slow.test", 2002, bytes(32), "")
     over.set()
+
+
+def test_name_servers_that_hang_cost_no_more_than_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, stack: ExitStack, slow: RoughtimeServer
+) -> None:
+    monkeypatch.setattr(roughtime, "LOOKUP_LIMIT", 0.2)
+    server = stack.enter_context(Roughtime())
+    heard = measure(task(slow, slow, known(server)))
+    assert len(heard.readings) == 2
+    assert len(heard.failures) == 2
+    assert "no answer from the name servers" in heard.failures[0]
+
+
+def test_name_that_hangs_delays_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, stack: ExitStack, slow: RoughtimeServer
+) -> None:
+    """The other servers have answered twice before the name servers say a word."""
+    monkeypatch.setattr(roughtime, "LOOKUP_LIMIT", 300.0)
+    heard = measure(task(slow, *(known(server) for server in three(stack))))
     assert len(heard.readings) == 6
     assert len(heard.failures) == 1
 

@@ -291,8 +291,8 @@ def test_saved_session_disputes_a_quorum_of_windows(world: World) -> None:
     assert len(device.set_to) == 1, "in its first boot"
 
 
-def test_saved_session_that_was_silenced_disputes_later(world: World) -> None:
-    """The quorum stands already when the honest word comes back (R9 does not hush it up)."""
+def disputed_anew(world: World) -> tuple[Device, list[Server]]:
+    """The same, after its dispute was silenced, the quorum verified and the honest heard again."""
     device, servers = lie_within_the_floor(world)
     device.boot()
     assert device.reaches("disputed", within=10.0)
@@ -301,19 +301,18 @@ def test_saved_session_that_was_silenced_disputes_later(world: World) -> None:
     world.run(MINUTE)
     silence(servers[3:], False)
     assert device.reaches("disputed", within=HOUR / 2)
+    return device, servers
+
+
+def test_saved_session_that_was_silenced_disputes_later(world: World) -> None:
+    """The quorum stands already when the honest word comes back (R9 does not hush it up)."""
+    device, _ = disputed_anew(world)
     assert device.never("verified", "anchored", within=3 * HOUR)
 
 
 def test_time_disputed_does_not_count_towards_the_hour(world: World) -> None:
     """A quorum that was disputed begins its hour anew when the dispute is silenced."""
-    device, servers = lie_within_the_floor(world)
-    device.boot()
-    assert device.reaches("disputed", within=10.0)
-    silence(servers[3:])
-    assert device.reaches("verified", "windows", within=HOUR)
-    world.run(MINUTE)
-    silence(servers[3:], False)
-    assert device.reaches("disputed", within=HOUR / 2)
+    device, servers = disputed_anew(world)
     world.run(2 * HOUR)
     assert device.state == "disputed"
     silence(servers[3:])
