@@ -68,8 +68,9 @@ class Machine:
     clock: Clock
     build_epoch: Instant
     entropy: Callable[[int], bytes] = os.urandom
-    inline_worker: bool = False
-    """Names and TLS in this process: for simulators, which know no other."""
+    simulated: bool = False
+    """In a simulator that knows one process and UDP (clknetsim): names and TLS in this process,
+    no control socket, no news of links."""
     ke_server: bool = True
     """Whether the NTS-KE server is a child of ours; False: a service of its own."""
     durable: bool | None = None
@@ -124,7 +125,7 @@ class Daemon:
         self.store = Store(config.state.directory, durable=machine.durable)
         self.runtime = Store(config.state.runtime)
         self.loop = Loop(self.clock)
-        self.control = self._make_control()
+        self.control = None if machine.simulated else self._make_control()
         self.server = self._make_server(machine.ke_server)
         self._attempts = Attempts()
         self._keeper = Keeper(
@@ -137,13 +138,13 @@ class Daemon:
             has_rtc=bool(config.rtc.driver),
         )  # fmt: skip
         self.core = Core(config, remembered, now, machine.entropy)
-        worker = InlineWorker if machine.inline_worker else Worker
+        worker = InlineWorker if machine.simulated else Worker
         self.worker = worker(self.loop, self._on_result)
         self.notifier = Notifier()
         self.waiting: list[tuple[str, Reply]] = []
         self.reporter = Reporter(self)
         self.devices = self._make_devices()
-        self._link = None if machine.inline_worker else self._watch_link()
+        self._link = None if machine.simulated else self._watch_link()
         self._stamps = hold_stamps() if config.sources else None
         self._asked: dict[str, _Asked] = {}
         self._timer: Timer | None = None

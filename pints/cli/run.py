@@ -22,7 +22,7 @@ def add(subparsers: Any) -> None:
         help="leave the NTS-KE server to a service of its own: pints ke-server -c FILE",
     )  # fmt: skip
     parser.add_argument("-v", "--verbose", action="store_true", help="log what is refused, too")
-    parser.add_argument("--inline-worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--simulated", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     # The keys of every session are in this process: none may end up in a core file.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     machine = daemon.this_machine(args.no_clock)
-    machine.inline_worker = args.inline_worker
+    machine.simulated = args.simulated
     machine.ke_server = not args.no_ke_server
     daemon.run(settings, machine)
     return 0
