@@ -184,8 +184,8 @@ class Core:
         self._said.pop(source, None)
         if source in self._anchors:
             return kept + self._hear(_anchored_word(outcome), now)
-        path = self.discipline.add(outcome)
-        association.poll = self._polls[source].after_sample(association.poll, path)
+        estimator = self.discipline.add(outcome).estimator
+        association.poll = self._polls[source].after_sample(association.poll, estimator)
         window = session.window() if session is not None and outcome.from_saved_session else None
         self.steering.watch_leaps(now)
         actions = self.bootstrap.hear(outcome, window, now, own, self.steering.leaps.smearing)

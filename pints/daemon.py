@@ -52,13 +52,15 @@ from pints.shell.store import Store, hold, make_runtime
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp, hold_stamps
 from pints.shell.worker import InlineWorker, Worker
-from pints.timescale import Boot, Instant, after
+from pints.timescale import NS, Boot, Instant, after
 from pints.worker.messages import Result
 
 if TYPE_CHECKING:
     from pints.shell.devices import Devices
 
 log = logging.getLogger("pints")
+TRACE_INTERVAL = 16.0
+"""Seconds between the lines of a trace."""
 
 
 @dataclass(slots=True)
@@ -77,6 +79,8 @@ class Machine:
     """Whether the state folder outlasts the boots of `clock`; None: as its file system tells."""
     board: str = ""
     """Which machine this is; empty: as its serial numbers tell."""
+    trace: str = ""
+    """File that gets a line of `Daemon._trace` every TRACE_INTERVAL seconds; none if empty."""
     timesync: str = ""
     """Where systemd keeps its saved clock, to be kept fresh; none but on a machine's own clock."""
 
@@ -148,6 +152,7 @@ class Daemon:
         self._stamps = hold_stamps() if config.sources else None
         self._asked: dict[str, _Asked] = {}
         self._timer: Timer | None = None
+        self._traced = machine.trace
 
     # --- life ----------------------------------------------------------------------------
 
@@ -161,6 +166,7 @@ class Daemon:
             self.devices.begin()
         self.notifier.ready(self.reporter.headline())
         self._watch()
+        self._trace()
         release()
         self.loop.run()
         self.notifier.stopping()
@@ -347,6 +353,18 @@ class Daemon:
         if interval:
             self.notifier.watchdog()
             self.loop.call_at(after(self.clock.boot(), interval / 2), self._watch)
+
+    def _trace(self) -> None:
+        """A line for whoever measures the clock: Unix time, what the clock is believed to be
+        off, its hard bound and its 99.9 % interval, all in seconds."""
+        if not self._traced:
+            return
+        now, steering = self.clock.read(), self.core.steering
+        off, bound, interval = steering.offset(now), steering.bound(now), steering.interval(now)
+        if off is not None:
+            with open(self._traced, "a", encoding="ascii") as file:
+                file.write(f"{now.real / NS:.6f} {off:.9f} {bound:.9f} {interval:.9f}\n")
+        self.loop.call_at(after(self.clock.boot(), TRACE_INTERVAL), self._trace)
 
     def _watch_link(self) -> LinkWatch | None:
         """The network coming up is seen at once, where the kernel tells."""

@@ -25,8 +25,7 @@ from pints.remembered import Remembered
 from pints.saving import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, RTC_FILE
 from pints.shell.clock import Clock
 from pints.shell.store import Store
-from pints.sync.filter import FREQUENCY_PRIOR
-from pints.sync.steer import MAX_FREQUENCY
+from pints.sync.crystal import FREQUENCY_PRIOR, MAX_FREQUENCY
 from pints.timescale import Instant
 
 if TYPE_CHECKING:

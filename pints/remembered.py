@@ -9,7 +9,7 @@ from pints.client.names import Names
 from pints.client.retry import Backoff
 from pints.client.session import SavedSession
 from pints.frozen import dataclass
-from pints.sync.filter import FREQUENCY_PRIOR
+from pints.sync.crystal import FREQUENCY_PRIOR
 
 if TYPE_CHECKING:
     from pints.bootstrap.rtc import Calibration

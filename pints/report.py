@@ -84,7 +84,7 @@ class Reporter:
             return unsynchronized(PRECISION)
         if state is State.HOLDOVER and core.steering.bound(now) > MAX_DISPERSION:
             return unsynchronized(PRECISION)
-        best = core.discipline.last.get(selection.best)
+        best = core.discipline.last(selection.best)
         if best is None or core.steering.last_update is None:
             return unsynchronized(PRECISION)
         return ServerState(
@@ -150,12 +150,13 @@ class Reporter:
             "skew_ppm": None,
             "rate_ppm": self._daemon.clock.rate() * 1e6,
             "error_bound": None,
+            "error_interval": None,
             "last_update": None,
             "last_update_age": None,
         }
         if selection is None:
             return document
-        best = core.discipline.last.get(selection.best)
+        best = core.discipline.last(selection.best)
         document |= {
             "reference": selection.best,
             "stratum": best.stratum + 1 if best else 0,
@@ -163,6 +164,7 @@ class Reporter:
             "frequency_ppm": core.discipline.frequency * 1e6,
             "skew_ppm": core.discipline.skew * 1e6,
             "error_bound": core.steering.bound(now),
+            "error_interval": core.steering.interval(now),
         }
         if core.steering.last_update is not None:
             document["last_update"] = iso(core.steering.last_update.real)
@@ -173,8 +175,8 @@ class Reporter:
         core = self._daemon.core
         rows = []
         for association in core.associations.values():
-            sample = core.discipline.last.get(association.id)
-            path = core.discipline.filters.get(association.id)
+            known = core.discipline.sources.get(association.id)
+            sample = known.last if known else None
             true = core.discipline.true_time(sample.raw) if sample else None
             rows.append(
                 {
@@ -187,7 +189,7 @@ class Reporter:
                     "last_rx": _age(association.last_answer, now.boot),
                     # chrony's sign: positive when the source is ahead of what is believed.
                     "offset": seconds(sample.time - true) if sample and true else None,
-                    "residual": path.residual if path else None,
+                    "residual": known.estimator.residual if known else None,
                     "error": sample.distance if sample else None,
                     "delay": sample.delay if sample else None,
                     "authenticated": association.config.nts,

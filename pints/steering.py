@@ -13,9 +13,8 @@ from pints.actions import Action, Log, ReportClock, SetClock, Steer
 from pints.bootstrap import rules
 from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.states import State
-from pints.sync.discipline import Discipline
+from pints.sync.discipline import Discipline, Selection
 from pints.sync.leap import LeapWatch
-from pints.sync.select import Selection
 from pints.sync.slew import SlewAccount
 from pints.sync.steer import steer
 from pints.timescale import Boot, Instant, Reading, iso, nanoseconds, seconds, span
@@ -49,6 +48,11 @@ class Steering:
     def bound(self, now: Reading) -> float:
         """Hard bound of the system clock's error, seconds."""
         return abs(self.offset(now) or 0.0) + self._discipline.bound(now.raw)
+
+    def interval(self, now: Reading) -> float:
+        """Half of the interval around the system clock that holds true time in 999 of 1000
+        cases, if paths are what they usually are, seconds."""
+        return abs(self.offset(now) or 0.0) + self._discipline.interval(now.raw)
 
     def choose(self, answering: Iterable[tuple[str, bool]], now: Reading) -> Selection | None:
         """Among the sources that answer (and whether each is authenticated) those that say
@@ -87,7 +91,12 @@ class Steering:
             return []
         offset = seconds(now.real - true)
         actions: list[Action] = []
-        if abs(offset) > STEP_LIMIT + self._discipline.bound(now.raw):
+        if self.last_update is None and abs(offset) > SETTLE_LIMIT:
+            # Restored clocks are about right, and were never compared with anything.
+            actions.append(SetClock(true, self._slews.with_slews(now.boot, now.raw)))
+            self.steps += 1
+            offset = 0.0
+        elif abs(offset) > STEP_LIMIT + self._discipline.bound(now.raw):
             text = f"R10: clock is {span(offset)} off what it was set to: stepped back"
             actions.append(SetClock(true, self._slews.with_slews(now.boot, now.raw)))
             actions.append(Log(logging.WARNING, text, "R10"))
@@ -121,7 +130,7 @@ class Steering:
         finding, belief = self._bootstrap.finding, self._bootstrap.belief
         if finding is None or belief is None:
             return
-        said = {s: sample.leap for s, sample in self._discipline.last.items()}
+        said = {name: source.last.leap for name, source in self._discipline.sources.items()}
         needed, true = self._bootstrap.needed, belief.at(now.boot).time
         self.leaps.hear(said, finding.members, needed, true)
 

@@ -90,6 +90,7 @@ def tracking_text(document: Document) -> str:
         ("Frequency", _with(_crystal, document["frequency_ppm"])),
         ("Skew", _with(lambda v: f"{v:.3f} ppm", document["skew_ppm"])),
         ("Steered by", _with(lambda v: f"{v:+.3f} ppm", document["rate_ppm"])),
+        ("Error interval", _with(lambda v: f"{v:.9f} seconds", document["error_interval"])),
         ("Error bound", _with(lambda v: f"{v:.9f} seconds", document["error_bound"])),
         ("Update age", "never" if age is None else span(age)),
         ("Trust state", document["state"]),

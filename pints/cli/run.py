@@ -22,6 +22,10 @@ def add(subparsers: Any) -> None:
         help="leave the NTS-KE server to a service of its own: pints ke-server -c FILE",
     )  # fmt: skip
     parser.add_argument("-v", "--verbose", action="store_true", help="log what is refused, too")
+    parser.add_argument(
+        "--trace", metavar="FILE", default="",
+        help="append the clock's offset, bound and 99.9 %% interval to FILE every 16 s",
+    )  # fmt: skip
     parser.add_argument("--simulated", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
@@ -35,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     # The keys of every session are in this process: none may end up in a core file.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     machine = daemon.this_machine(args.no_clock)
+    machine.trace = args.trace
     machine.simulated = args.simulated
     machine.ke_server = not args.no_ke_server
     daemon.run(settings, machine)

@@ -101,7 +101,7 @@ class Association:
 
     @poll.setter
     def poll(self, poll: int) -> None:
-        self.schedule.poll = poll
+        self.schedule.pace(poll)
 
     @property
     def attempts(self) -> int:

@@ -125,7 +125,8 @@ def measure(
     stay = departure - arrival
     if not -STAMPS_APART <= stay <= trip + STAMPS_APART:
         raise PeerError(f"server claims to have held the request {seconds(stay):.6f} s")
-    apart = seconds(max(-stay, 0))
+    # Stamps that say it came before it was sent, or was answered before it came, are that wrong.
+    apart = seconds(max(-stay, stay - trip, 0))
     precision = 2.0 ** min(packet.precision, 0) if packet.precision else 1e-9
     return Sample(
         source=source,

@@ -36,6 +36,8 @@ class Schedule:
         self._maxpoll = maxpoll
         self._entropy = entropy
         self._burst = BURST
+        self._asked = Boot(0)
+        """The last turn's request."""
         self._probe: int | None = 0
         """Which request since it fell silent comes next; None while it answers."""
 
@@ -67,6 +69,7 @@ class Schedule:
 
     def asked(self, now: Boot, rest: float = 0.0) -> None:
         """The request of this turn leaves.  `rest` are seconds to the next at least."""
+        self._asked = now
         if self._probe is None or self.unwelcome:
             self._burst -= self._burst > 0
             wait = self._interval()
@@ -87,6 +90,14 @@ class Schedule:
             self._probe = None
             self._burst = max(self._burst - 1, 0)
             self.due = after(sent, self._interval() * self._spread())
+
+    def pace(self, poll: int) -> None:
+        """The interval from now on, log2 s, also for the turn that comes next."""
+        if poll == self.poll:
+            return
+        self.poll = poll
+        if self.due is not None and self._probe is None and not self.unwelcome:
+            self.due = after(self._asked, self._interval() * self._spread())
 
     def lost(self) -> None:
         """Nobody answers any more: look soon, and often, whether it comes back."""

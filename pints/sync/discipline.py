@@ -1,11 +1,43 @@
-"""All sources together: their filters, the choice among them, the estimate to steer by."""
+"""All sources together: the choice among them, and the estimate to steer by."""
 
+import math
 from collections.abc import Mapping
 
+from pints.frozen import dataclass
 from pints.sample import Sample
-from pints.sync.filter import DRIFT, FREQUENCY_PRIOR, PathFilter
-from pints.sync.select import COMBINED, SELECTED, Candidate, Selection, select
+from pints.sync.crystal import FREQUENCY_PRIOR, reach
+from pints.sync.estimator import Estimate, Estimator
+from pints.sync.select import FALSETICKER, LEFT_OUT, Candidate, select
+from pints.sync.source import Source
 from pints.timescale import NS, Instant, Raw, nanoseconds, seconds
+
+CONFIDENT = 5.0
+"""Standard deviations that hold the truth in 999 of 1000 cases; of a normal distribution 3.29
+would, but an estimate's errors have longer tails."""
+PROBATION = 8
+"""Samples that a source which was a falseticker is watched before it is followed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Who is followed, and what they say together."""
+
+    phase: float
+    deviation: float
+    """Standard deviation of the phase, seconds."""
+    low: float
+    high: float
+    """Between which phases the truth must be."""
+    frequency: float
+    skew: float
+    wander: float
+    best: str
+    marks: dict[str, str]
+
+    @property
+    def distance(self) -> float:
+        """Hard bound of the phase, seconds."""
+        return max(self.phase - self.low, self.high - self.phase)
 
 
 class Discipline:
@@ -17,65 +49,84 @@ class Discipline:
         self.skew = skew
         self._prior = (frequency, skew)
         self.selection: Selection | None = None
-        self.filters: dict[str, PathFilter] = {}
-        self.last: dict[str, Sample] = {}
+        self.sources: dict[str, Source] = {}
         self._base: int | None = None
         self._at = Raw(0)
-        self._growth = DRIFT
-        """By what fraction of the time since then the bound of that choice grows."""
+        self._joint: Estimator | None = None
+        self._joined: frozenset[str] = frozenset()
+        self._watched: dict[str, int] = {}
+        """Former falsetickers, and how many samples they are watched yet."""
 
-    def add(self, sample: Sample) -> PathFilter:
-        """Take a sample into its source's filter."""
+    def add(self, sample: Sample) -> Source:
+        """Take a sample in."""
         if self._base is None:
             self._base = sample.time - sample.raw
-        path = self.filters.get(sample.source)
-        if path is None:
-            path = PathFilter(self._base, *self._known())
-            self.filters[sample.source] = path
-        if path.add(sample):
-            self.last[sample.source] = sample
-        return path
+        source = self.sources.get(sample.source)
+        if source is None:
+            source = Source(Estimator(self._base, *self._known()))
+            self.sources[sample.source] = source
+        if source.add(sample):
+            if self._joint is not None and sample.source in self._joined:
+                self._joint.add(sample)
+            if sample.source in self._watched:
+                self._watched[sample.source] -= 1
+        return source
+
+    def last(self, source: str) -> Sample | None:
+        """The latest sample of a source, if there is one."""
+        known = self.sources.get(source)
+        return known.last if known else None
 
     def forget(self, source: str) -> None:
         """A source turned out a liar: what it taught goes too."""
-        self.filters.pop(source, None)
-        self.last.pop(source, None)
+        self.sources.pop(source, None)
+        self._watched.pop(source, None)
+        if source in self._joined:
+            self._join(self._joined - {source})
 
     def shift(self, step: int) -> None:
         """UTC's count stepped by `step` ns, at a leap second: all that is known goes with it."""
         if self._base is not None:
             self._base += step
-        for path in self.filters.values():
-            path.shift(step)
+        for source in self.sources.values():
+            source.shift(step)
+        if self._joint is not None:
+            self._joint.shift(step)
 
     def choose(self, raw: Raw, usable: Mapping[str, bool]) -> Selection | None:
         """Select and combine at a raw instant, among the sources in `usable` (value: whether
         it authenticates itself).  Keeps the last good choice's estimate when there is none."""
-        candidates = []
-        for source, authenticated in usable.items():
-            estimate = self.filters[source].at(raw) if source in self.filters else None
-            if estimate is None:
-                continue
-            sample = self.last[source]
-            candidates.append(
-                Candidate(
-                    source,
-                    estimate.phase,
-                    estimate.deviation,
-                    self.filters[source].bound(raw),
-                    estimate.frequency,
-                    estimate.skew,
-                    authenticated,
-                    sample.stratum,
-                )
-            )
-        found = select(candidates)
-        if found is not None:
-            self.selection, self._at = found, raw
-            self.frequency, self.skew = found.frequency, found.skew
-            used = [s for s in usable if found.marks.get(s) in (SELECTED, COMBINED)]
-            self._growth = max((self.filters[s].growth for s in used), default=DRIFT)
-        return found
+        choice = select(
+            [
+                Candidate(name, *self.sources[name].interval(raw), authenticated)
+                for name, authenticated in usable.items()
+                if name in self.sources
+            ],
+            self.selection.best if self.selection else "",
+        )
+        if choice is None:
+            return None
+        marks = choice.marks
+        for name, mark in marks.items():
+            if mark == FALSETICKER and len(self.sources[name].history) > 1:
+                self._watched[name] = PROBATION
+        members = choice.members
+        trusted = frozenset(name for name in members if self._watched.get(name, 0) <= 0)
+        if trusted and choice.best in trusted:
+            marks |= dict.fromkeys(members - trusted, LEFT_OUT)
+            members = trusted
+        estimate = self._estimate(members, marks, raw)
+        # The truth is in the interval, whatever the samples make probable.
+        phase = min(max(estimate.phase, choice.low), choice.high)
+        self.selection, self._at = (
+            Selection(
+                phase, estimate.deviation, choice.low, choice.high, estimate.frequency,
+                estimate.skew, estimate.wander, choice.best, marks,
+            ),
+            raw,
+        )  # fmt: skip
+        self.frequency, self.skew = estimate.frequency, estimate.skew
+        return self.selection
 
     def true_time(self, raw: Raw) -> Instant | None:
         """The estimate of true time at a raw instant; None while nothing was ever chosen."""
@@ -89,13 +140,49 @@ class Discipline:
         """Hard bound of that estimate, seconds."""
         if self.selection is None:
             return float("inf")
-        # As the filters were then: what they have heard since, of those who are followed no
-        # more, makes nothing of it surer.
-        return self.selection.distance + self._growth * seconds(raw - self._at)
+        # As the choice was then: what was heard since, of those who are followed no more, makes
+        # nothing of it surer.
+        span = seconds(raw - self._at)
+        return self.selection.distance + reach(span, self.selection.skew, self.selection.wander)
+
+    def interval(self, raw: Raw) -> float:
+        """Half of the interval around that estimate which holds the truth in 999 of 1000 cases,
+        if the paths are what paths usually are, seconds."""
+        if self.selection is None:
+            return float("inf")
+        chosen, span = self.selection, abs(seconds(raw - self._at))
+        grown = span * span * (chosen.skew**2 + chosen.wander**2 * span / 3)
+        return min(CONFIDENT * math.sqrt(chosen.deviation**2 + grown), self.bound(raw))
+
+    # --- private -------------------------------------------------------------------------
 
     def _known(self) -> tuple[float, float]:
-        """Frequency and skew to begin a filter with: the surest filter's.  Not the combined
-        ones, for filters that all began with the same have not each found it out anew."""
-        learned = [e for path in self.filters.values() if (e := path.at(self._at))]
-        best = min(learned, key=lambda e: e.skew, default=None)
+        """Frequency and skew to begin an estimate with: the surest source's own.  Not those of
+        all together, for whoever began with the same has not found it out anew."""
+        learned = [source.estimator.at(self._at) for source in self.sources.values()]
+        best = min((e for e in learned if e), key=lambda e: e.skew, default=None)
         return (best.frequency, best.skew) if best else self._prior
+
+    def _estimate(self, members: frozenset[str], marks: Mapping[str, str], raw: Raw) -> Estimate:
+        """What the members say together.  Who just does not answer any more has not spoken
+        untruth: what it said stays in."""
+        silent = frozenset(n for n in self._joined - members if marks.get(n) != FALSETICKER)
+        if not members <= self._joined or self._joined != members | silent:
+            self._join(members | silent)
+        estimator = self._joint
+        if estimator is None:
+            (name,) = self._joined
+            estimator = self.sources[name].estimator
+        estimate = estimator.at(raw)
+        assert estimate is not None
+        return estimate
+
+    def _join(self, names: frozenset[str]) -> None:
+        """Begin an estimate of these sources, with what is remembered of them."""
+        self._joined = names & frozenset(self.sources)
+        self._joint = None
+        if len(self._joined) > 1 and self._base is not None:
+            self._joint = Estimator(self._base, *self._prior)
+            remembered = [s for name in self._joined for s in self.sources[name].history]
+            for sample in sorted(remembered, key=lambda sample: sample.raw):
+                self._joint.add(sample)

@@ -5,6 +5,7 @@ backwards, and never faster or slower than MAX_SLEW from true rate.
 """
 
 from pints.frozen import dataclass
+from pints.sync.crystal import MAX_FREQUENCY
 from pints.timescale import Raw, nanoseconds
 
 MAX_SLEW = 1e-3
@@ -14,8 +15,6 @@ SLEW_SHARE = 8
 """A slew takes this fraction of the polling interval, to be over well before the next sample."""
 MIN_SLEW, SLOW_SLEW = 1.0, 16.0
 """Bounds of that time, seconds, for offsets that need no more."""
-MAX_FREQUENCY = 500e-6
-"""Largest frequency error of a crystal that is believed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ TRACKING = {
     "frequency_ppm": -0.2381,
     "skew_ppm": 0.1026,
     "rate_ppm": 0.1109,
+    "error_interval": 0.000812345,
     "error_bound": 0.004262196,
     "last_update": "2026-11-23T03:44:39Z",
     "last_update_age": 12.3,

@@ -1,0 +1,39 @@
+"""What is known of any crystal before it was measured, and what may be feared of one that was.
+
+Figures are of bare crystals, as on a Raspberry Pi: tens of ppm from nominal, some hundredths of
+a ppm for each degree, and aging too slow to matter here.
+"""
+
+import math
+
+FREQUENCY_PRIOR = 100e-6
+"""Standard deviation of the frequency of a crystal that was never measured."""
+MAX_FREQUENCY = 500e-6
+"""Largest frequency error that is believed."""
+WANDERS = (2.5e-10, 1e-9, 4e-9, 1.6e-8, 6.4e-8)
+"""Random walk of a crystal's frequency, per sqrt(s): from one in a thermostat to one in the
+draught of a fan.  Which it is, is learned."""
+LIKELY = (-2.0, 0.0, -2.0, -4.0, -6.0)
+"""Logarithm of how likely each is, before anything was measured."""
+JITTER = 3e-8
+"""Random walk of its phase, s per sqrt(s)."""
+SIGMAS = 5.0
+"""Standard deviations of what was learned that a hard bound holds."""
+
+_DRIFT, _WITHIN, _MOST = 1e-6, 1024.0, 15e-6
+
+
+def unseen(span: float) -> float:
+    """By how much, seconds, a crystal that was steady may have gone astray within `span` seconds
+    without a measurement: heat changes its frequency by 1 ppm within a polling interval, and by
+    another one in each that follows, up to the 15 ppm of RFC 5905 (PHI)."""
+    grown = min(span, (_MOST / _DRIFT - 1) * _WITHIN)
+    return _DRIFT * grown * (1 + grown / (2 * _WITHIN)) + _MOST * (span - grown)
+
+
+def reach(span: float, skew: float, wander: float) -> float:
+    """How far true time may be, `span` seconds later or earlier, from where a frequency with
+    standard deviation `skew` has it, seconds: a hard bound, not a likely value."""
+    span = abs(span)
+    variance = span * span * skew * skew + wander * wander * span**3 / 3
+    return unseen(span) + SIGMAS * math.sqrt(variance)

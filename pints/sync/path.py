@@ -1,0 +1,70 @@
+"""What is learned of a path beside the least time of its ways: how long packets wait in its
+queues, each way for itself, and whether it has become another path.
+
+All times are in seconds.  A way's mean wait is what packets took less the least they can take,
+as that is known now: a better idea of the least corrects what was learned before.
+"""
+
+MEMORY = 0.99
+"""By this, the weight of earlier packets shrinks with each sample."""
+SUPPOSED, PRIOR = 0.25, 2.0
+"""The mean wait as a share of what a way takes, before anything is known, and how many samples
+that counts as."""
+OF_BOTH = 4.0
+"""How many samples say that both ways' queues are alike, until they show otherwise."""
+UNUSUAL = 8.0
+"""A wait this many times the mean counts as no longer."""
+SLOW = 3.0
+"""Mean waits that make one way of a sample slow."""
+ROUTE = 8
+"""Samples in a row, slow both ways, that mean a longer route: queues hardly do that."""
+PRECISE = 1e-9
+"""Least mean wait."""
+
+
+class Path:
+    """The queues of one path."""
+
+    def __init__(self, wait: float) -> None:
+        """`wait` is supposed to be the mean, before anything was seen."""
+        self.there = self.back = max(wait, PRECISE)
+        """Mean waits."""
+        self._taken = self._unlike = self._weight = 0.0
+        """Sums of the time of a way, and of the waits' differences, there less back."""
+        self._slow: list[float] = []
+        """Ways of the latest samples, if they were slow both ways."""
+
+    @property
+    def usual(self) -> float:
+        """Mean wait of both ways."""
+        return (self.there + self.back) / 2
+
+    def learn(self, way: float, least: float, unlike: float) -> float | None:
+        """A packet took `way` on average there and back, where `least` is possible, and waited
+        longer there than back by `unlike`.  The least time of a way, if the path is a longer
+        one since some samples; nothing is learned of the first slow ones, for they may belong to
+        it."""
+        wait = way - least
+        if wait + unlike / 2 > SLOW * self.there and wait - unlike / 2 > SLOW * self.back:
+            self._slow.append(way)
+            return self._longer() if len(self._slow) == ROUTE else None
+        self._slow.clear()
+        most = UNUSUAL * self.usual
+        self._weight = self._weight * MEMORY + 1.0
+        self._taken = self._taken * MEMORY + min(way, least + most)
+        self._unlike = self._unlike * MEMORY + min(max(unlike, -most), most)
+        waited = self._taken - self._weight * least
+        mean = waited + PRIOR * SUPPOSED * self._taken / self._weight
+        mean = max(mean / (self._weight + PRIOR), PRECISE)
+        half = self._unlike / (self._weight + OF_BOTH) / 2
+        half = min(max(half, -mean), mean)
+        self.there, self.back = max(mean + half, PRECISE), max(mean - half, PRECISE)
+        return None
+
+    def _longer(self) -> float:
+        """The least time of the other route.  Its queues are known by what was seen of it."""
+        quickest = min(self._slow)
+        self.there = self.back = max(sum(self._slow) / ROUTE - quickest, self.usual)
+        self._taken = self._unlike = self._weight = 0.0
+        self._slow.clear()
+        return max(quickest - self.usual / ROUTE, 0.0)
