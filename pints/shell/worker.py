@@ -103,27 +103,31 @@ class InlineWorker:
     def __init__(self, loop: Loop, on_result: OnResult) -> None:
         self._loop = loop
         self._on_result = on_result
-        self._timers: set[Timer] = set()
+        self._tasks: list[Task] = []
+        self._timer: Timer | None = None
 
     def submit(self, task: Task) -> None:
         """Have a task carried out, in the loop's next round."""
-
-        def run() -> None:
-            # Here, for this is what the daemon has a worker for: not to import OpenSSL.
-            from pints.worker.run import inline
-
-            self._timers.discard(timer)
-            for result in inline(task):
-                self._on_result(result)
-
-        timer = self._loop.call_at(self._loop.now(), run)
-        self._timers.add(timer)
+        self._tasks.append(task)
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._loop.now(), self._run)
 
     def close(self) -> None:
         """Forget the tasks that were not begun."""
-        for timer in self._timers:
-            self._loop.cancel(timer)
-        self._timers.clear()
+        if self._timer is not None:
+            self._loop.cancel(self._timer)
+        self._tasks.clear()
+
+    def _run(self) -> None:
+        # Here, for this is what the daemon has a worker for: not to import OpenSSL.
+        from pints.worker.run import inline
+
+        self._timer = None
+        tasks, self._tasks = self._tasks, []
+        # All results after all tasks: what the first one's makes the daemon send would else be
+        # answered while the second keeps the loop from hearing.
+        for result in [result for task in tasks for result in inline(task)]:
+            self._on_result(result)
 
 
 class _Process:

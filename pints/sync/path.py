@@ -5,6 +5,9 @@ All times are in seconds.  A way's mean wait is what packets took less the least
 as that is known now: a better idea of the least corrects what was learned before.
 """
 
+from collections import deque
+from collections.abc import Sequence
+
 MEMORY = 0.99
 """By this, the weight of earlier packets shrinks with each sample."""
 SUPPOSED, PRIOR = 0.25, 2.0
@@ -14,10 +17,11 @@ OF_BOTH = 4.0
 """How many samples say that both ways' queues are alike, until they show otherwise."""
 UNUSUAL = 8.0
 """A wait this many times the mean counts as no longer."""
-SLOW = 3.0
-"""Mean waits that make one way of a sample slow."""
 ROUTE = 8
-"""Samples in a row, slow both ways, that mean a longer route: queues hardly do that."""
+"""Latest samples that are looked at for a longer route."""
+SLOW = 3.0
+"""Both ways, the quickest of them waited this many times as long as the others on average waited
+longer: that is another route, for queues differ more than that."""
 PRECISE = 1e-9
 """Least mean wait."""
 
@@ -31,8 +35,8 @@ class Path:
         """Mean waits."""
         self._taken = self._unlike = self._weight = 0.0
         """Sums of the time of a way, and of the waits' differences, there less back."""
-        self._slow: list[float] = []
-        """Ways of the latest samples, if they were slow both ways."""
+        self._recent: deque[tuple[float, float, float]] = deque(maxlen=ROUTE)
+        """Of the latest samples: the time of a way, and the waits there and back."""
 
     @property
     def usual(self) -> float:
@@ -41,14 +45,13 @@ class Path:
 
     def learn(self, way: float, least: float, unlike: float) -> float | None:
         """A packet took `way` on average there and back, where `least` is possible, and waited
-        longer there than back by `unlike`.  The least time of a way, if the path is a longer
-        one since some samples; nothing is learned of the first slow ones, for they may belong to
-        it."""
+        longer there than back by `unlike`.  The least time of a way, if the path has become a
+        longer one."""
         wait = way - least
-        if wait + unlike / 2 > SLOW * self.there and wait - unlike / 2 > SLOW * self.back:
-            self._slow.append(way)
-            return self._longer() if len(self._slow) == ROUTE else None
-        self._slow.clear()
+        self._recent.append((way, wait + unlike / 2, wait - unlike / 2))
+        _, there, back = zip(*self._recent, strict=True)
+        if len(there) == ROUTE and _slow(there) and _slow(back):
+            return self._longer()
         most = UNUSUAL * self.usual
         self._weight = self._weight * MEMORY + 1.0
         self._taken = self._taken * MEMORY + min(way, least + most)
@@ -63,8 +66,14 @@ class Path:
 
     def _longer(self) -> float:
         """The least time of the other route.  Its queues are known by what was seen of it."""
-        quickest = min(self._slow)
-        self.there = self.back = max(sum(self._slow) / ROUTE - quickest, self.usual)
+        ways = [way for way, _, _ in self._recent]
+        quickest = min(ways)
+        self.there = self.back = max(sum(ways) / ROUTE - quickest, PRECISE)
         self._taken = self._unlike = self._weight = 0.0
-        self._slow.clear()
+        self._recent.clear()
         return max(quickest - self.usual / ROUTE, 0.0)
+
+
+def _slow(waits: Sequence[float]) -> bool:
+    quickest = min(waits)
+    return quickest > SLOW * (sum(waits) / len(waits) - quickest)
