@@ -32,6 +32,8 @@ from pints.worker.messages import Failed, Result, RoughtimeHeard
 SLEPT = 1.0
 """The worker ages its readings by a clock that stops in sleep: by more than this, they are
 worth nothing, seconds."""
+FIX_INTERVAL = 16.0
+"""Seconds between the fixes of a receiver by which the clock is steered."""
 
 
 class Corroboration:
@@ -141,7 +143,10 @@ class Corroboration:
         fixes = self._fixes[name]
         said = fixes.hear(fix)
         if fixes.steady and not config.noselect:
-            self._discipline.add(fix_sample(fix, name, floors))
+            # One of many is enough: its error is the receiver's, which the next one shares.
+            last = self._discipline.last(name)
+            if last is None or seconds(fix.at.raw - last.raw) >= FIX_INTERVAL:
+                self._discipline.add(fix_sample(fix, name, floors))
         if said is None or config.noselect:
             return []
         return self._bootstrap.offer(said, now)

@@ -13,17 +13,20 @@ class Bound:
     def __init__(self) -> None:
         self._interval: tuple[float, float] | None = None
 
-    def add(self, phase: float, distance: float, moved: float, reach: float) -> None:
+    def add(self, phase: float, distance: float, moved: float, reach: float) -> bool:
         """A sample says `phase` within `distance`.  Since the last one the phase has moved by
-        `moved`, or up to `reach` more or less."""
+        `moved`, or up to `reach` more or less.  False if that cannot be: the interval is then
+        this sample's alone, for somebody set the server's clock, or the crystal jumped, and what
+        was said before is no help."""
         low, high = phase - distance, phase + distance
         if self._interval is not None:
             before_low, before_high = self.after(moved, reach)
-            # Intervals without a common point: somebody set the server's clock, or the crystal
-            # jumped.  What was said before is no help then.
-            if before_low <= high and low <= before_high:
-                low, high = max(low, before_low), min(high, before_high)
+            if before_low > high or low > before_high:
+                self._interval = low, high
+                return False
+            low, high = max(low, before_low), min(high, before_high)
         self._interval = low, high
+        return True
 
     def after(self, moved: float, reach: float) -> tuple[float, float]:
         """The interval, moved on and widened as in `add`.  There has been a sample."""

@@ -1,6 +1,7 @@
 """All sources together: the choice among them, and the estimate to steer by."""
 
 import math
+from collections import deque
 from collections.abc import Mapping
 
 from pints.frozen import dataclass
@@ -8,7 +9,7 @@ from pints.sample import Sample
 from pints.sync.crystal import FREQUENCY_PRIOR, reach
 from pints.sync.estimator import Estimate, Estimator
 from pints.sync.select import FALSETICKER, LEFT_OUT, Candidate, select
-from pints.sync.source import Source
+from pints.sync.source import HISTORY, Heard, Source
 from pints.timescale import NS, Instant, Raw, nanoseconds, seconds
 
 CONFIDENT = 5.0
@@ -54,6 +55,8 @@ class Discipline:
         self._at = Raw(0)
         self._joint: Estimator | None = None
         self._joined: frozenset[str] = frozenset()
+        self._unheard: deque[Sample] = deque(maxlen=HISTORY)
+        """Samples since the last choice: who may have a say is not known before the next."""
         self._watched: dict[str, int] = {}
         """Former falsetickers, and how many samples they are watched yet."""
 
@@ -63,13 +66,14 @@ class Discipline:
             self._base = sample.time - sample.raw
         source = self.sources.get(sample.source)
         if source is None:
-            source = Source(Estimator(self._base, *self._known()))
-            self.sources[sample.source] = source
-        if source.add(sample):
-            if self._joint is not None and sample.source in self._joined:
-                self._joint.add(sample)
-            if sample.source in self._watched:
-                self._watched[sample.source] -= 1
+            source = self.sources[sample.source] = Source(self._base, *self._known())
+        heard = source.add(sample)
+        if heard is not Heard.NOTHING and sample.source in self._watched:
+            self._watched[sample.source] -= 1
+        if heard is Heard.MORE:
+            self._unheard.append(sample)
+        elif heard is Heard.ANOTHER:
+            self._drop(sample.source)
         return source
 
     def last(self, source: str) -> Sample | None:
@@ -81,8 +85,7 @@ class Discipline:
         """A source turned out a liar: what it taught goes too."""
         self.sources.pop(source, None)
         self._watched.pop(source, None)
-        if source in self._joined:
-            self._join(self._joined - {source})
+        self._drop(source)
 
     def shift(self, step: int) -> None:
         """UTC's count stepped by `step` ns, at a leap second: all that is known goes with it."""
@@ -166,9 +169,18 @@ class Discipline:
     def _estimate(self, members: frozenset[str], marks: Mapping[str, str], raw: Raw) -> Estimate:
         """What the members say together.  Who just does not answer any more has not spoken
         untruth: what it said stays in."""
-        silent = frozenset(n for n in self._joined - members if marks.get(n) != FALSETICKER)
-        if not members <= self._joined or self._joined != members | silent:
-            self._join(members | silent)
+        liars = [name for name in self._joined if marks.get(name) == FALSETICKER]
+        for name in {sample.source for sample in self._unheard} - members:
+            # What is said by who is not followed stays unheard.
+            self.sources[name].forget_all_but_last()
+            self._joined -= {name}
+        if liars or not members <= self._joined:
+            self._join((self._joined | members).difference(liars))
+        elif self._joint is not None:
+            for sample in self._unheard:
+                if sample.source in members:
+                    self._joint.add(sample)
+        self._unheard.clear()
         estimator = self._joint
         if estimator is None:
             (name,) = self._joined
@@ -176,6 +188,12 @@ class Discipline:
         estimate = estimator.at(raw)
         assert estimate is not None
         return estimate
+
+    def _drop(self, name: str) -> None:
+        """Nothing that a source has said holds any more."""
+        self._unheard = deque((s for s in self._unheard if s.source != name), maxlen=HISTORY)
+        if name in self._joined:
+            self._join(self._joined - {name})
 
     def _join(self, names: frozenset[str]) -> None:
         """Begin an estimate of these sources, with what is remembered of them."""

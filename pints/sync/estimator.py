@@ -140,14 +140,20 @@ class Estimator:
     def moves(self, span: float) -> tuple[float, float]:
         """By how much the phase moves within `span` s after the last sample, and how far off
         that may be, seconds."""
-        frequency = self._mean([model.mean[FREQUENCY] for model in self._models])
-        return frequency * span, crystal.reach(span, self.skew, self.wander)
+        return self.frequency * span, crystal.reach(span, self.skew, self.wander)
 
     def grown(self, span: float) -> float:
         """Standard deviation that `span` s without a sample add to the phase, seconds."""
         after = self._mean([model.variance_after(span) for model in self._models])
         now = self._mean([model.variance_after(0.0) for model in self._models])
         return math.sqrt(max(after - now, 0.0))
+
+    @property
+    def frequency(self) -> float:
+        """By how much true time runs faster than the crystal, by the last sample."""
+        if not self._models:
+            return self._prior[0]
+        return self._mean([model.mean[FREQUENCY] for model in self._models])
 
     @property
     def skew(self) -> float:

@@ -105,7 +105,7 @@ class Model:
             # it seemed.  (A frequency that changed is for a model that wanders more.)
             self._blur(way, doubt * doubt)
             share = [sign * row[PHASE] + row[way] for row in matrix]
-            variance = sign * share[PHASE] + share[way] + noise
+            variance = max(sign * share[PHASE] + share[way], doubt * doubt) + noise
         cut, left = truncated(known, variance, reading, scale)
         gain, less = (cut - known) / variance, (variance - left) / (variance * variance)
         self.mean = [m + s * gain for m, s in zip(mean, share, strict=True)]

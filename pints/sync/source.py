@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import replace
+from enum import Enum, auto
 
 from pints.sample import Sample
 from pints.sync.bound import Bound
@@ -10,13 +11,29 @@ from pints.timescale import Instant, Raw
 
 HISTORY = 24
 """Samples that are kept, for an estimate that begins anew."""
+JUMP = 10e-6
+"""Standard deviation of a crystal's frequency that may just have jumped."""
+
+
+class Heard(Enum):
+    """What a sample was to its source."""
+
+    NOTHING = auto()
+    """It came out of order, and can teach nothing that was not learned."""
+    MORE = auto()
+    """It goes with what was said before."""
+    ANOTHER = auto()
+    """It cannot be true together with that, which is forgotten."""
 
 
 class Source:
-    """`estimator` is this source's alone."""
+    """`base` is common to all: true time less raw time, in ns; `frequency` and `skew` are what is
+    known of the crystal."""
 
-    def __init__(self, estimator: Estimator) -> None:
-        self.estimator = estimator
+    def __init__(self, base: int, frequency: float, skew: float) -> None:
+        self._base = base
+        self.estimator = Estimator(base, frequency, skew)
+        """Of this source alone."""
         self.history: deque[Sample] = deque(maxlen=HISTORY)
         self._bound = Bound()
 
@@ -25,20 +42,28 @@ class Source:
         """The latest sample; there is one."""
         return self.history[-1]
 
-    def add(self, sample: Sample) -> bool:
-        """Take a sample in; False for one that comes out of order, which can teach nothing that
-        was not learned."""
+    def add(self, sample: Sample) -> Heard:
+        """Take a sample in."""
         if self.history and sample.raw <= self.last.raw:
-            return False
+            return Heard.NOTHING
+        heard = Heard.MORE
         moved, reach = self.estimator.moves(self.estimator.since(sample.raw))
         phase = self.estimator.phase_of(sample)
-        self._bound.add(phase, sample.distance, moved, reach)
+        if not self._bound.add(phase, sample.distance, moved, reach):
+            heard = Heard.ANOTHER
+            self.history.clear()
+            self.estimator = Estimator(self._base, self.estimator.frequency, JUMP)
         self.estimator.add(sample)
         self.history.append(sample)
-        return True
+        return heard
+
+    def forget_all_but_last(self) -> None:
+        """Keep no more than the latest sample for an estimate that begins anew."""
+        self.history = deque([self.last], maxlen=HISTORY)
 
     def shift(self, step: int) -> None:
         """UTC's count stepped by `step` ns."""
+        self._base += step
         self.estimator.shift(step)
         self.history = deque(
             (replace(s, time=Instant(s.time + step)) for s in self.history), maxlen=HISTORY
