@@ -54,6 +54,8 @@ class Discipline:
         self._at = Raw(0)
         self._joint: Estimator | None = None
         self._joined: frozenset[str] = frozenset()
+        self._followed: frozenset[str] = frozenset()
+        """Members of the latest choice: those of the former who go on being listened to."""
         self._watched: dict[str, int] = {}
         """Former falsetickers, and how many samples they are watched yet."""
 
@@ -66,7 +68,7 @@ class Discipline:
             source = Source(Estimator(self._base, *self._known()))
             self.sources[sample.source] = source
         if source.add(sample):
-            if self._joint is not None and sample.source in self._joined:
+            if self._joint is not None and sample.source in self._followed:
                 self._joint.add(sample)
             if sample.source in self._watched:
                 self._watched[sample.source] -= 1
@@ -81,6 +83,7 @@ class Discipline:
         """A source turned out a liar: what it taught goes too."""
         self.sources.pop(source, None)
         self._watched.pop(source, None)
+        self._followed -= {source}
         if source in self._joined:
             self._join(self._joined - {source})
 
@@ -165,8 +168,9 @@ class Discipline:
 
     def _estimate(self, members: frozenset[str], marks: Mapping[str, str], raw: Raw) -> Estimate:
         """What the members say together.  Who just does not answer any more has not spoken
-        untruth: what it said stays in."""
-        silent = frozenset(n for n in self._joined - members if marks.get(n) != FALSETICKER)
+        untruth: what it said stays in.  Not so who was asked and is not followed."""
+        self._followed = members
+        silent = self._joined - members - marks.keys()
         if not members <= self._joined or self._joined != members | silent:
             self._join(members | silent)
         estimator = self._joint
