@@ -12,6 +12,8 @@ normal, and is replaced by the normal one of the same mean and variance (assumed
 filtering; Maybeck, Stochastic Models 2, section 12.7).  docs/algorithm.md has the mathematics.
 """
 
+import math
+
 from pints.sync.crystal import JITTER
 from pints.sync.truncated import log_evidence, truncated
 
@@ -22,6 +24,9 @@ CONTRADICTION = 3.0
 SHAPE = 3.0
 """Of the waits' tail: one that is many times the usual says less than an exponential would have
 it (Lomax's distribution of this shape, taken as exponential around the reading)."""
+ROUNDING = 1e-14
+"""Share of a variance that stays however sure a reading makes it: after one that was absurd,
+rounding would otherwise leave less than nothing."""
 
 
 class Model:
@@ -94,9 +99,7 @@ class Model:
     def _read(self, sign: float, way: int, reading: float, wait: float, noise: float) -> float:
         mean, matrix = self.mean, self.covariance
         known = sign * mean[PHASE] + mean[way]
-        share = [sign * row[PHASE] + row[way] for row in matrix]
-        # Rounding may leave less than nothing of what is known very well.
-        variance = max(sign * share[PHASE] + share[way], 0.0) + noise
+        share, variance = self._seen(sign, way, noise)
         scale = (SHAPE * wait + max(reading - known, 0.0)) / (SHAPE + 1)
         evidence = log_evidence(known, variance, reading, scale)
         doubt = max(known - reading, 0.0) / CONTRADICTION
@@ -104,15 +107,22 @@ class Model:
             # It cannot be: then the phase, or how quick the path is, was known less well than
             # it seemed.  (A frequency that changed is for a model that wanders more.)
             self._blur(way, doubt * doubt)
-            share = [sign * row[PHASE] + row[way] for row in matrix]
-            variance = max(sign * share[PHASE] + share[way], doubt * doubt) + noise
+            share, variance = self._seen(sign, way, noise)
         cut, left = truncated(known, variance, reading, scale)
-        gain, less = (cut - known) / variance, (variance - left) / (variance * variance)
+        gain, less = (cut - known) / variance, math.sqrt(max(variance - left, 0.0)) / variance
         self.mean = [m + s * gain for m, s in zip(mean, share, strict=True)]
-        for n, part in enumerate(share):
-            lost = less * part
-            matrix[n] = [c - lost * s for c, s in zip(matrix[n], share, strict=True)]
+        # So multiplied, what goes from one half of the matrix is what goes from the other.
+        lost = [s * less for s in share]
+        for n, part in enumerate(lost):
+            rounding = ROUNDING * matrix[n][n]
+            matrix[n] = [c - part * other for c, other in zip(matrix[n], lost, strict=True)]
+            matrix[n][n] += rounding
         return evidence
+
+    def _seen(self, sign: float, way: int, noise: float) -> tuple[list[float], float]:
+        """The covariance of a reading with each of the unknowns, and its variance."""
+        share = [sign * row[PHASE] + row[way] for row in self.covariance]
+        return share, max(sign * share[PHASE] + share[way], 0.0) + noise
 
     def _blur(self, way: int, variance: float) -> None:
         """Add to what is not known of the phase, and of the path's two ways alike."""

@@ -22,20 +22,22 @@ def truncated(mean: float, variance: float, limit: float, scale: float) -> tuple
     deviation = math.sqrt(variance)
     tilted = mean + variance / scale
     at = (limit - tilted) / deviation
-    ratio = _hazard(at)
-    shrunk = 1 - ratio * (at + ratio) if at > _FAR else (1 - 6 / (at * at)) / (at * at)
-    return tilted - deviation * ratio, variance * shrunk
+    if at > _FAR:
+        ratio = _hazard(at)
+        return tilted - deviation * ratio, variance * (1 - ratio * (at + ratio))
+    # What is near the limit is not found by taking one large number from another.
+    square = at * at
+    return limit + deviation * (1 - 2 / square) / at, variance * (1 - 6 / square) / square
 
 
 def log_evidence(mean: float, variance: float, limit: float, scale: float) -> float:
     """Logarithm of how likely that reading was, by what was known of u."""
-    deviation = math.sqrt(variance)
-    at = (limit - mean - variance / scale) / deviation
+    deviation, ahead = math.sqrt(variance), limit - mean
+    at = (ahead - variance / scale) / deviation
     if at > _FAR:
         below = math.log(0.5 * math.erfc(-at / math.sqrt(2)))
-    else:
-        below = -at * at / 2 - math.log(_hazard(at) * _ROOT_2PI)
-    return (mean - limit) / scale + variance / (2 * scale * scale) + below - math.log(scale)
+        return variance / (2 * scale * scale) - ahead / scale + below - math.log(scale)
+    return -ahead * ahead / (2 * variance) - math.log(_hazard(at) * _ROOT_2PI * scale)
 
 
 def _hazard(at: float) -> float:

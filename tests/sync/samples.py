@@ -10,6 +10,11 @@ LEAST = 0.02
 """Round trip without queues, seconds."""
 
 
+def raw(at: float) -> Raw:
+    """The crystal at `at` seconds."""
+    return Raw(nanoseconds(at))
+
+
 def sample(
     at: float,
     offset: float = 0.0,
@@ -17,22 +22,35 @@ def sample(
     source: str = "a",
     delay: float = LEAST,
     frequency: float = 0.0,
+    dispersion: float = 1e-6,
     authenticated: bool = True,
     stratum: int = 1,
 ) -> Sample:
     """At `at` seconds of the crystal, true time is said to be START + at + offset, on a
     crystal that true time outruns by `frequency`."""
-    raw = nanoseconds(at)
     return Sample(
-        source, Raw(raw), Boot(raw), Instant(START + raw + nanoseconds(offset + frequency * at)),
-        delay, 1e-6, 0.0, 0.0, stratum, 0, b"GPS\0", authenticated,
+        source, raw(at), Boot(raw(at)),
+        Instant(START + raw(at) + nanoseconds(offset + frequency * at)),
+        delay, dispersion, 0.0, 0.0, stratum, 0, b"GPS\0", authenticated,
     )  # fmt: skip
 
 
 def queued(
-    rng: random.Random, at: float, mean: float, frequency: float = 0.0, offset: float = 0.0
+    rng: random.Random,
+    at: float,
+    mean: float,
+    frequency: float = 0.0,
+    offset: float = 0.0,
+    *,
+    back: float | None = None,
+    source: str = "a",
+    least: float = LEAST,
 ) -> Sample:
-    """One whose ways each waited exponentially, `mean` seconds on average."""
-    there, back = rng.expovariate(1 / mean), rng.expovariate(1 / mean)
-    error = (there - back) / 2
-    return sample(at, offset + error, delay=LEAST + there + back, frequency=frequency)
+    """One whose ways each waited exponentially, `mean` seconds on average, or `back` on the way
+    back."""
+    waited = rng.expovariate(1 / mean)
+    returned = rng.expovariate(1 / (mean if back is None else back))
+    return sample(
+        at, offset + (waited - returned) / 2,
+        delay=least + waited + returned, frequency=frequency, source=source,
+    )  # fmt: skip

@@ -11,18 +11,20 @@ from pints.sync.select import (
     FALSETICKER,
     LEFT_OUT,
     SELECTED,
+    STAYS,
     Candidate,
-    Selection,
+    Choice,
     select,
 )
 
 
-def candidate(name: str, phase: float = 0.0, **traits: float | bool) -> Candidate:
-    usual = Candidate(name, phase, 1e-4, 0.01, 1e-6, 1e-7, True, 1)
-    return replace(usual, **traits)  # type: ignore[arg-type]
+def candidate(
+    name: str, phase: float = 0.0, distance: float = 0.01, authenticated: bool = True
+) -> Candidate:
+    return Candidate(name, phase - distance, phase + distance, authenticated)
 
 
-def marks(found: Selection | None) -> str:
+def marks(found: Choice | None) -> str:
     assert found is not None
     return "".join(found.marks[name] for name in sorted(found.marks))
 
@@ -32,11 +34,11 @@ def test_nobody() -> None:
 
 
 def test_one_alone_is_selected() -> None:
-    found = select([candidate("a", 0.5)])
+    found = select([candidate("a", 0.5, 0.25)])
     assert marks(found) == SELECTED
     assert found is not None
-    assert found.phase == 0.5
-    assert found.distance == pytest.approx(0.01)
+    assert (found.low, found.high, found.best) == (0.25, 0.75, "a")
+    assert found.members == {"a"}
 
 
 def test_two_that_disagree_are_no_majority() -> None:
@@ -47,7 +49,8 @@ def test_falsetickers_are_named() -> None:
     found = select([candidate("a"), candidate("b", 1e-4), candidate("c", 1.0)])
     assert marks(found) == SELECTED + COMBINED + FALSETICKER
     assert found is not None
-    assert 0 <= found.phase <= 1e-4
+    assert found.members == {"a", "b"}
+    assert (found.low, found.high) == (-0.01 + 1e-4, 0.01)
 
 
 def test_half_is_no_majority() -> None:
@@ -57,11 +60,10 @@ def test_half_is_no_majority() -> None:
 
 
 def test_the_authentic_are_preferred_to_the_plain() -> None:
-    plain = candidate("a", 1e-3, distance=1e-3, authenticated=False)
-    found = select([plain, candidate("b")])
+    found = select([candidate("a", 1e-3, 1e-3, authenticated=False), candidate("b")])
     assert marks(found) == LEFT_OUT + SELECTED
     assert found is not None
-    assert found.phase == 0
+    assert found.members == {"b"}
 
 
 def test_plain_ones_are_followed_where_there_are_no_others() -> None:
@@ -69,24 +71,28 @@ def test_plain_ones_are_followed_where_there_are_no_others() -> None:
     assert marks(found) == SELECTED + COMBINED
 
 
-def test_who_is_much_worse_is_left_out() -> None:
-    found = select([candidate("a"), candidate("b", distance=0.2)])
-    assert marks(found) == SELECTED + LEFT_OUT
+def test_the_narrowest_is_the_best() -> None:
+    assert marks(select([candidate("a"), candidate("b", distance=0.009)])) == COMBINED + SELECTED
+    assert marks(select([candidate("a"), candidate("b", distance=0.011)])) == SELECTED + COMBINED
 
 
-def test_a_stratum_is_worth_a_millisecond() -> None:
-    near = select([candidate("a", stratum=2), candidate("b", distance=0.0105)])
-    assert marks(near) == COMBINED + SELECTED
-    far = select([candidate("a", stratum=2), candidate("b", distance=0.0115)])
-    assert marks(far) == SELECTED + COMBINED
+def test_the_best_stays_it_until_another_is_far_better() -> None:
+    best = candidate("b", distance=0.01)
+    near, far = (candidate("a", distance=0.01 / (STAYS * by)) for by in (0.99, 1.01))
+    assert marks(select([near, best], "b")) == COMBINED + SELECTED
+    assert marks(select([far, best], "b")) == SELECTED + COMBINED
+    assert marks(select([near, best], "a")) == SELECTED + COMBINED
+    assert marks(select([near, best], "gone")) == SELECTED + COMBINED
 
 
-def test_the_surest_weigh_most() -> None:
-    sure = candidate("a", 0.0, deviation=1e-5, distance=1e-3, skew=1e-8)
-    found = select([sure, candidate("b", 1e-3, deviation=1e-3, distance=2e-3, frequency=9e-6)])
-    assert found is not None
-    assert found.phase < 0.1e-3
-    assert found.frequency == pytest.approx(1e-6, rel=0.1)
+def test_a_falseticker_does_not_stay_the_best() -> None:
+    found = select([candidate("a"), candidate("b"), candidate("x", 1.0, 1e-3)], "x")
+    assert marks(found) == SELECTED + COMBINED + FALSETICKER
+
+
+def test_nor_does_a_plain_one_once_others_are_there() -> None:
+    plain = candidate("a", distance=1e-3, authenticated=False)
+    assert marks(select([plain, candidate("b")], "a")) == LEFT_OUT + SELECTED
 
 
 several = st.lists(
@@ -94,11 +100,8 @@ several = st.lists(
         candidate,
         st.uuids().map(str),
         st.floats(-0.05, 0.05),
-        deviation=st.floats(1e-7, 1e-2),
         distance=st.floats(1e-4, 0.1),
-        skew=st.floats(1e-9, 1e-4),
         authenticated=st.booleans(),
-        stratum=st.integers(1, 15),
     ),
     min_size=1, max_size=8, unique_by=lambda c: c.source,
 )  # fmt: skip
@@ -109,42 +112,49 @@ def test_whatever_is_selected(candidates: list[Candidate]) -> None:
     found = select(candidates)
     if found is None:
         return
-    used = [c for c in candidates if found.marks[c.source] in (SELECTED, COMBINED)]
     voters = [c for c in candidates if c.authenticated] or candidates
-    chimers = [c for c in voters if found.marks[c.source] != FALSETICKER]
+    chimers = [c for c in candidates if c.source in found.members]
+    assert set(found.marks) == {c.source for c in candidates}
+    assert all(c in voters for c in chimers)
     assert 2 * len(chimers) > len(voters)
-    assert sum(mark == SELECTED for mark in found.marks.values()) == 1
-    assert found.marks[found.best] == SELECTED
-    assert min(c.phase for c in used) - 1e-12 <= found.phase <= max(c.phase for c in used) + 1e-12
-    assert found.deviation <= max(c.deviation for c in used) * (1 + 1e-9)
-    assert found.skew <= min(c.skew for c in used) * (1 + 1e-9)
-    # A truth that all truechimers admit lies within the bound that is given.
-    low = max(c.phase - c.distance for c in chimers)
-    high = min(c.phase + c.distance for c in chimers)
-    assert abs(low - found.phase) <= found.distance + 1e-12
-    assert abs(high - found.phase) <= found.distance + 1e-12
-    assert all(c in voters for c in used)
+    assert [s for s, mark in found.marks.items() if mark == SELECTED] == [found.best]
+    # A truth that all truechimers admit lies within the bound that is given, and no other.
+    assert (found.low, found.high) == (max(c.low for c in chimers), min(c.high for c in chimers))
+    assert found.low <= found.high
+    # Nobody is called false whose interval has a point in common with that.
+    for c in candidates:
+        if found.marks[c.source] == FALSETICKER:
+            assert c.low > found.low or c.high < found.high
+        if found.marks[c.source] == LEFT_OUT:
+            assert c.low <= found.high
+            assert found.low <= c.high
 
 
 @given(several)
 def test_order_does_not_matter(candidates: list[Candidate]) -> None:
-    one, other = select(candidates), select(candidates[::-1])
-    assert (one is None) == (other is None)
-    if one is not None and other is not None:
-        assert one.marks == other.marks
-        assert one.phase == pytest.approx(other.phase)
+    assert select(candidates) == select(candidates[::-1])
+
+
+@given(several, st.floats(-1e3, 1e3))
+def test_only_differences_matter(candidates: list[Candidate], moved: float) -> None:
+    # Whole microseconds and a step of them, so that no rounding makes intervals part.
+    def exact(value: float, by: float = 0.0) -> float:
+        return round((value + by) * 2**20) / 2**20
+
+    here = [replace(c, low=exact(c.low), high=exact(c.high)) for c in candidates]
+    by = exact(moved)
+    there = [replace(c, low=c.low + by, high=c.high + by) for c in here]
+    one, other = select(here), select(there)
+    assert (one and one.marks) == (other and other.marks)
 
 
 @pytest.mark.parametrize("plain", [1, 2, 20])
 def test_any_number_of_plain_ones_that_agree_move_nothing(plain: int) -> None:
-    others = [
-        candidate(f"p{n}", 2e-3, distance=9e-3, deviation=1e-9, authenticated=False)
-        for n in range(plain)
-    ]
+    others = [candidate(f"p{n}", 2e-3, 9e-3, authenticated=False) for n in range(plain)]
     found = select([candidate("a"), *others])
     assert marks(found) == SELECTED + LEFT_OUT * plain
     assert found is not None
-    assert found.phase == 0
+    assert (found.low, found.high) == (-0.01, 0.01)
 
 
 def test_plain_ones_that_disagree_outvote_nobody() -> None:
@@ -152,38 +162,9 @@ def test_plain_ones_that_disagree_outvote_nobody() -> None:
     assert marks(found) == SELECTED + FALSETICKER + FALSETICKER
 
 
-def test_a_plain_one_does_not_narrow_the_bound_of_the_authentic() -> None:
-    found = select([candidate("a"), candidate("p", distance=1e-6, authenticated=False)])
-    assert found is not None
-    assert found.distance == pytest.approx(0.01)
-
-
-def test_a_source_is_combined_up_to_three_times_the_best_ones_cost() -> None:
-    best = candidate("a")  # costs 11 ms
-    within, beyond = (candidate(n, 1e-3, distance=d) for n, d in (("b", 0.0319), ("c", 0.0321)))
-    found, without = select([best, within, beyond]), select([best, within])
-    assert marks(found) == SELECTED + COMBINED + LEFT_OUT
-    assert found is not None
-    assert without is not None
-    assert found.phase == without.phase
-
-
-def test_weights_go_by_deviation_and_by_what_a_path_may_hide() -> None:
-    heavy, light = 1 / (1e-6 + 1e-6), 1 / (4e-6 + 1e-6)  # a tenth of the distance is 1 ms
-    found = select([candidate("a", deviation=1e-3), candidate("b", 3e-3, deviation=2e-3)])
-    assert found is not None
-    assert found.phase == pytest.approx(3e-3 * light / (heavy + light))
-    assert found.deviation == pytest.approx(
-        ((heavy * 1e-3) ** 2 + (light * 2e-3) ** 2) ** 0.5 / (heavy + light)
-    )
-
-
-def test_frequencies_are_weighed_by_their_skew() -> None:
-    found = select([candidate("a", frequency=10e-6, skew=1e-6),
-                    candidate("b", frequency=20e-6, skew=2e-6)])  # fmt: skip
-    assert found is not None
-    assert found.frequency == pytest.approx(12e-6)
-    assert 0.89e-6 < found.skew <= 1e-6
+def test_plain_ones_do_not_decide_between_the_authentic() -> None:
+    authentic = [candidate("a"), candidate("b", 1.0)]
+    assert select([*authentic, candidate("p", authenticated=False)]) is None
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0]), max_size=9))

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.sync.steer import MAX_FREQUENCY, MAX_SLEW, MIN_SLEW, SLOW_SLEW, steer
+from pints.sync.crystal import MAX_FREQUENCY
+from pints.sync.steer import MAX_SLEW, MIN_SLEW, SLOW_SLEW, steer
 from pints.timescale import NS, Raw
 
 RAW = Raw(77 * NS)
