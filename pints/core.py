@@ -185,7 +185,10 @@ class Core:
         if source in self._anchors:
             return kept + self._hear(_anchored_word(outcome), now)
         estimator = self.discipline.add(outcome).estimator
-        association.poll = self._polls[source].after_sample(association.poll, estimator)
+        poll = self._polls[source].after_sample(association.poll, estimator)
+        undecided = self.bootstrap.witnesses > 0 and self.bootstrap.belief is None
+        # Rules count minutes of agreement until there is a belief: no long waits before.
+        association.poll = min(poll, association.config.minpoll) if undecided else poll
         window = session.window() if session is not None and outcome.from_saved_session else None
         self.steering.watch_leaps(now)
         actions = self.bootstrap.hear(outcome, window, now, own, self.steering.leaps.smearing)

@@ -188,7 +188,10 @@ class Bootstrap:
         """Whether a source may steer the clock: it says what the witnesses agreed on last, or
         until then is what restores it.  Where no witness is configured, all may."""
         if self.belief is None and self._restoring is not None:
-            return self._restoring.origin in (source, _plain(source))
+            origin, plain = self._restoring.origin, _plain(source)
+            # Where a plain source restores it, all of them may, and outvote each other.
+            as_good = origin.startswith(_plain("")) and self._ledger.said.get(plain) is not None
+            return as_good or origin in (source, plain)
         if not self.identities:
             return True
         finding, receiver = self.finding, self._ledger.said.get(source)

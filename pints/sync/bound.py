@@ -13,23 +13,26 @@ class Bound:
     def __init__(self) -> None:
         self._interval: tuple[float, float] | None = None
 
-    def add(self, phase: float, distance: float, moved: float, reach: float) -> bool:
+    def add(
+        self, phase: float, distance: float, moved: float, learned: float, reach: float
+    ) -> bool:
         """A sample says `phase` within `distance`.  Since the last one the phase has moved by
-        `moved`, or up to `reach` more or less.  False if that cannot be: the interval is then
-        this sample's alone, for somebody set the server's clock, or the crystal jumped, and what
-        was said before is no help."""
+        `moved`; up to `learned` more or less if the crystal is what it was learned to be, up to
+        `reach` whatever it did.  False if even that cannot be: then somebody set the server's
+        clock, or the crystal jumped."""
         low, high = phase - distance, phase + distance
-        if self._interval is not None:
-            before_low, before_high = self.after(moved, reach)
-            if before_low > high or low > before_high:
-                self._interval = low, high
-                return False
-            low, high = max(low, before_low), min(high, before_high)
-        self._interval = low, high
-        return True
+        before, self._interval = self._interval, (low, high)
+        if before is None:
+            return True
+        low, high = max(low, before[0] + moved - learned), min(high, before[1] + moved + learned)
+        if low <= high:
+            self._interval = low, high
+            return True
+        # What was said before is no help; this sample's interval holds alone.
+        return low - high <= 2 * (reach - learned)
 
     def after(self, moved: float, reach: float) -> tuple[float, float]:
-        """The interval, moved on and widened as in `add`.  There has been a sample."""
+        """The interval, moved on and widened.  There has been a sample."""
         assert self._interval is not None
         low, high = self._interval
         return low + moved - reach, high + moved + reach

@@ -34,6 +34,10 @@ def unseen(span: float) -> float:
 def reach(span: float, skew: float, wander: float) -> float:
     """How far true time may be, `span` seconds later or earlier, from where a frequency with
     standard deviation `skew` has it, seconds: a hard bound, not a likely value."""
-    span = abs(span)
-    variance = span * span * skew * skew + wander * wander * span**3 / 3
-    return unseen(span) + SIGMAS * math.sqrt(variance)
+    return unseen(abs(span)) + learned(abs(span), skew, wander)
+
+
+def learned(span: float, skew: float, wander: float) -> float:
+    """The same as far as the crystal goes on as it was learned to: between two samples, the
+    later of which would have shown it otherwise."""
+    return SIGMAS * span * math.sqrt(skew * skew + wander * wander * span / 3)

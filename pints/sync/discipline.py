@@ -8,7 +8,7 @@ from pints.frozen import dataclass
 from pints.sample import Sample
 from pints.sync.crystal import FREQUENCY_PRIOR, reach
 from pints.sync.estimator import Estimate, Estimator
-from pints.sync.select import FALSETICKER, LEFT_OUT, Candidate, select
+from pints.sync.select import FALSETICKER, LEFT_OUT, Candidate, Choice, select
 from pints.sync.source import HISTORY, Heard, Source
 from pints.timescale import NS, Instant, Raw, nanoseconds, seconds
 
@@ -55,6 +55,8 @@ class Discipline:
         self._at = Raw(0)
         self._joint: Estimator | None = None
         self._joined: frozenset[str] = frozenset()
+        self._followed: frozenset[str] = frozenset()
+        """The members of the last choice."""
         self._unheard: deque[Sample] = deque(maxlen=HISTORY)
         """Samples since the last choice: who may have a say is not known before the next."""
         self._watched: dict[str, int] = {}
@@ -106,19 +108,21 @@ class Discipline:
                 if name in self.sources
             ],
             self.selection.best if self.selection else "",
+            self._followed,
         )
         if choice is None:
             return None
         marks = choice.marks
         for name, mark in marks.items():
-            if mark == FALSETICKER and len(self.sources[name].history) > 1:
+            if mark == FALSETICKER and self.sources[name].samples > 1:
                 self._watched[name] = PROBATION
         members = choice.members
         trusted = frozenset(name for name in members if self._watched.get(name, 0) <= 0)
         if trusted and choice.best in trusted:
             marks |= dict.fromkeys(members - trusted, LEFT_OUT)
             members = trusted
-        estimate = self._estimate(members, marks, raw)
+        self._followed = members
+        estimate = self._estimate(members, choice, raw)
         # The truth is in the interval, whatever the samples make probable.
         phase = min(max(estimate.phase, choice.low), choice.high)
         self.selection, self._at = (
@@ -166,10 +170,10 @@ class Discipline:
         best = min((e for e in learned if e), key=lambda e: e.skew, default=None)
         return (best.frequency, best.skew) if best else self._prior
 
-    def _estimate(self, members: frozenset[str], marks: Mapping[str, str], raw: Raw) -> Estimate:
+    def _estimate(self, members: frozenset[str], choice: Choice, raw: Raw) -> Estimate:
         """What the members say together.  Who just does not answer any more has not spoken
         untruth: what it said stays in."""
-        liars = [name for name in self._joined if marks.get(name) == FALSETICKER]
+        liars = [name for name in self._joined - members if not self._fits(name, choice, raw)]
         for name in {sample.source for sample in self._unheard} - members:
             # What is said by who is not followed stays unheard.
             self.sources[name].forget_all_but_last()
@@ -188,6 +192,11 @@ class Discipline:
         estimate = estimator.at(raw)
         assert estimate is not None
         return estimate
+
+    def _fits(self, name: str, choice: Choice, raw: Raw) -> bool:
+        """Whether what a source has said can be true together with a choice."""
+        low, high = self.sources[name].interval(raw)
+        return low <= choice.high and choice.low <= high
 
     def _drop(self, name: str) -> None:
         """Nothing that a source has said holds any more."""

@@ -23,6 +23,9 @@ ODDS_MEMORY = 0.995
 HOPELESS, NEW_ODDS = -12.0, -10.0
 """Logarithm of odds against the best at which a model gives up what it knows, and those with
 which it begins anew from what the best one knows: its wander may be right one day."""
+LATE_BOTH_WAYS = 4.0
+"""Mean waits, or standard deviations of the phase, beyond which a round trip whose ways are both
+so late tells nothing of the phase."""
 LATE = 8.0
 """Seconds within which answers may overtake each other."""
 PRECISE = 1e-9
@@ -158,6 +161,8 @@ class Estimator:
     @property
     def skew(self) -> float:
         """Standard deviation of the frequency, at the last sample."""
+        if not self._models:
+            return self._prior[1]
         spread = self._mean([model.covariance[FREQUENCY][FREQUENCY] for model in self._models])
         return math.sqrt(max(spread, 0.0))
 
@@ -185,17 +190,26 @@ class Estimator:
                 model.reroute(number, max(way - path.usual, 0.0), path.usual, asymmetry)
         self.noise = math.sqrt((path.there**2 + path.back**2) / 4 + noise)
         self.residual = phase - self._mean([model.mean[PHASE] for model in self._models])
+        deviation = math.sqrt(self._mean([m.covariance[PHASE][PHASE] for m in self._models]))
+        late = min(there - self._known(1, number), back - self._known(-1, number))
+        # What is very late both ways confines the phase to less than is known, and means another
+        # route perhaps.  (A phase that is wrong makes one way early.)
+        telling = late <= LATE_BOTH_WAYS * max(path.usual, deviation)
+        if telling:
+            self._read(number, path, there, back, noise)
+        wait_there, wait_back = there - self._known(1, number), back - self._known(-1, number)
+        least = way - (wait_there + wait_back) / 2
+        longer = path.learn(way, least, wait_there - wait_back, telling)
+        if longer is not None:
+            for model in self._models:
+                model.reroute(number, longer, path.usual, asymmetry)
+
+    def _read(self, number: int, path: Path, there: float, back: float, noise: float) -> None:
         for n, model in enumerate(self._models):
             said = model.read_there(number, there, path.there, noise)
             said += model.read_back(number, back, path.back, noise)
             self._odds[n] = self._odds[n] * ODDS_MEMORY + said
         self._weigh()
-        wait_there, wait_back = there - self._known(1, number), back - self._known(-1, number)
-        least = way - (wait_there + wait_back) / 2
-        longer = path.learn(way, least, wait_there - wait_back)
-        if longer is not None:
-            for model in self._models:
-                model.reroute(number, longer, path.usual, asymmetry)
 
     def _known(self, sign: int, number: int) -> float:
         """The reading of one way without a wait in it."""

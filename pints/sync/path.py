@@ -43,15 +43,17 @@ class Path:
         """Mean wait of both ways."""
         return (self.there + self.back) / 2
 
-    def learn(self, way: float, least: float, unlike: float) -> float | None:
+    def learn(self, way: float, least: float, unlike: float, telling: bool = True) -> float | None:
         """A packet took `way` on average there and back, where `least` is possible, and waited
         longer there than back by `unlike`.  The least time of a way, if the path has become a
-        longer one."""
+        longer one.  What is not `telling` may belong to that one, and only counts for it."""
         wait = way - least
         self._recent.append((way, wait + unlike / 2, wait - unlike / 2))
         _, there, back = zip(*self._recent, strict=True)
         if len(there) == ROUTE and _slow(there) and _slow(back):
             return self._longer()
+        if not telling:
+            return None
         most = UNUSUAL * self.usual
         self._weight = self._weight * MEMORY + 1.0
         self._taken = self._taken * MEMORY + min(way, least + most)

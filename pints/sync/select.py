@@ -4,7 +4,7 @@ Only sources that can authenticate themselves are followed as long as there is o
 among the truechimers; a plain one is then just watched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pints.frozen import dataclass
 from pints.intervals import agreement
@@ -46,15 +46,18 @@ class Choice:
         return frozenset(s for s, mark in self.marks.items() if mark in (SELECTED, COMBINED))
 
 
-def select(candidates: Sequence[Candidate], previous: str = "") -> Choice | None:
+def select(
+    candidates: Sequence[Candidate], previous: str = "", followed: Collection[str] = ()
+) -> Choice | None:
     """Choose among candidates; None when no majority of them agrees.
 
     Where one of them authenticates itself, only such are asked: plain ones, however many, may
-    neither outvote them nor narrow their bound.  `previous` is who was the best before.
+    neither outvote them nor narrow their bound.  `previous` is who was the best before, `followed`
+    who were truechimers: where as many others agree, they stay it.
     """
     authentic = [c for c in candidates if c.authenticated]
     if authentic and len(authentic) < len(candidates):
-        found_by_them = select(authentic, previous)
+        found_by_them = select(authentic, previous, followed)
         if found_by_them is not None:
             for plain in candidates:
                 if not plain.authenticated:
@@ -62,6 +65,9 @@ def select(candidates: Sequence[Candidate], previous: str = "") -> Choice | None
                     found_by_them.marks[plain.source] = LEFT_OUT if near else FALSETICKER
         return found_by_them
     found = agreement({c.source: (c.low, c.high) for c in candidates})
+    stay = agreement({c.source: (c.low, c.high) for c in candidates if c.source in followed})
+    if stay is not None and found is not None and len(stay.members) >= len(found.members):
+        found = stay
     if found is None or 2 * len(found.members) <= len(candidates):
         return None
     marks = {c.source: COMBINED if c.source in found.members else FALSETICKER for c in candidates}

@@ -5,6 +5,7 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from pints.sample import Sample
+from pints.sync import crystal
 from pints.sync.bound import Bound
 from pints.sync.estimator import Estimator
 from pints.timescale import Instant, Raw
@@ -35,6 +36,8 @@ class Source:
         self.estimator = Estimator(base, frequency, skew)
         """Of this source alone."""
         self.history: deque[Sample] = deque(maxlen=HISTORY)
+        self.samples = 0
+        """All that were ever taken in."""
         self._bound = Bound()
 
     @property
@@ -47,14 +50,16 @@ class Source:
         if self.history and sample.raw <= self.last.raw:
             return Heard.NOTHING
         heard = Heard.MORE
-        moved, reach = self.estimator.moves(self.estimator.since(sample.raw))
-        phase = self.estimator.phase_of(sample)
-        if not self._bound.add(phase, sample.distance, moved, reach):
+        phase, span = self.estimator.phase_of(sample), self.estimator.since(sample.raw)
+        moved, reach = self.estimator.moves(span)
+        learned = crystal.learned(span, self.estimator.skew, self.estimator.wander)
+        if not self._bound.add(phase, sample.distance, moved, learned, reach):
             heard = Heard.ANOTHER
             self.history.clear()
             self.estimator = Estimator(self._base, self.estimator.frequency, JUMP)
         self.estimator.add(sample)
         self.history.append(sample)
+        self.samples += 1
         return heard
 
     def forget_all_but_last(self) -> None:

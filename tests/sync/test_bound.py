@@ -9,7 +9,7 @@ from pints.sync.bound import Bound
 def bound(*samples: tuple[float, float], moved: float = 0.0, reach: float = 0.0) -> Bound:
     made = Bound()
     for phase, distance in samples:
-        made.add(phase, distance, moved, reach)
+        made.add(phase, distance, moved, reach, reach)
     return made
 
 
@@ -45,7 +45,15 @@ def test_the_truth_never_leaves_it(life: list[tuple[float, float, float]]) -> No
     made, truth = Bound(), 0.0
     for distance, wrong, astray in life:
         truth += 0.5 + astray * 0.1
-        made.add(truth + wrong * distance, distance, 0.5, 0.1)
+        made.add(truth + wrong * distance, distance, 0.5, 0.1, 0.1)
         low, high = made.after(0.0, 0.0)
         assert low - 1e-9 <= truth <= high + 1e-9
         assert high - low <= 2 * distance + 1e-9
+
+
+def test_what_the_crystal_did_unseen_is_no_contradiction() -> None:
+    """But what was said before does not confine the phase any more then."""
+    made = bound((0.0, 1.0))
+    assert made.add(3.0, 1.0, 0.0, 0.25, 1.0)
+    assert made.after(0.0, 0.0) == (2.0, 4.0)
+    assert not made.add(9.0, 1.0, 0.0, 0.25, 1.0)

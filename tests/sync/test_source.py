@@ -5,17 +5,17 @@ import random
 import pytest
 
 from pints.sync import crystal
-from pints.sync.estimator import Estimator
-from pints.sync.source import HISTORY, Source
+from pints.sync.crystal import FREQUENCY_PRIOR
+from pints.sync.source import HISTORY, Heard, Source
 from pints.timescale import NS, seconds
 from tests.sync.samples import START, queued, raw, sample
 
 
 def source(*offsets: float, **prior: float) -> Source:
     """One that gave a sample every 64 s."""
-    made = Source(Estimator(START, **prior))
+    made = Source(START, prior.get("frequency", 0.0), prior.get("skew", FREQUENCY_PRIOR))
     for n, offset in enumerate(offsets):
-        assert made.add(sample(64.0 * n, offset))
+        assert made.add(sample(64.0 * n, offset)) is not Heard.NOTHING
     return made
 
 
@@ -28,8 +28,8 @@ def test_one_sample_vouches_for_its_distance() -> None:
 def test_a_sample_out_of_order_teaches_nothing() -> None:
     made = source(0.0, 0.0)
     before = made.last, made.interval(raw(100)), made.estimator.at(raw(100))
-    assert not made.add(sample(50, delay=1e-4))
-    assert not made.add(sample(64, 5.0))
+    assert made.add(sample(50, delay=1e-4)) is Heard.NOTHING
+    assert made.add(sample(64, 5.0)) is Heard.NOTHING
     assert (made.last, made.interval(raw(100)), made.estimator.at(raw(100))) == before
     assert made.estimator.samples == len(made.history) == 2
 
@@ -65,7 +65,7 @@ def test_several_samples_vouch_for_what_they_share() -> None:
 
 
 def test_the_truth_is_in_the_interval(rng: random.Random) -> None:
-    made, frequency = Source(Estimator(START)), rng.uniform(-50e-6, 50e-6)
+    made, frequency = Source(START, 0.0, FREQUENCY_PRIOR), rng.uniform(-50e-6, 50e-6)
     for n in range(100):
         at = 64.0 * n
         made.add(queued(rng, at, 5e-3, frequency))
@@ -91,3 +91,11 @@ def test_a_leap_second_goes_through_all_it_knows() -> None:
     for _ in range(HISTORY):
         made.add(sample(made.last.raw / NS + 1))
     assert len(made.history) == HISTORY
+
+
+def test_what_it_said_before_is_forgotten_then() -> None:
+    made = source(0.0, 0.0)
+    assert made.add(sample(128, 1.0)) is Heard.ANOTHER
+    assert len(made.history) == made.estimator.samples == 1
+    assert made.samples == 3
+    assert made.add(sample(192, 1.0)) is Heard.MORE

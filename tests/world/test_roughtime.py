@@ -135,7 +135,7 @@ def test_later_boots_confirm_the_first(world: World) -> None:
         world.run(DAY)
     device.boot()
     # What the last minutes before a power cut were worth is not on the disk.
-    device.ends("verified anchored", within=HOUR / 2, error=GOOD)
+    device.ends("verified anchored", within=HOUR * 0.8, error=GOOD)
 
 
 def test_later_boot_of_other_servers_begins_its_own_hour(world: World) -> None:
