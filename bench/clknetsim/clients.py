@@ -15,8 +15,8 @@ bindcmdaddress /
 pidfile {place}/{name}.pid
 """
 CHRONY_NTS_SERVER = """\
-ntsserverkey {place}/nts.key
-ntsservercert {place}/nts.crt
+ntsserverkey {place}/{name}.key
+ntsservercert {place}/{name}.crt
 ntsprocesses 0
 ntsdumpdir {place}
 """
@@ -35,11 +35,13 @@ nosystemcert
 ntsdumpdir {place}
 """
 PINTS = """\
-bootstrap.min_witnesses = 1
-bootstrap.step_provisional = true
 state.directory = "{place}/state"
 state.runtime = "{place}/run"
 """
+PINTS_ALONE = "bootstrap.min_witnesses = 1\n"
+"""One server cannot agree with another."""
+PINTS_PLAIN = "bootstrap.step_provisional = true\n"
+"""Servers without NTS prove nothing; the clock is to follow them all the same."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,11 @@ def serve(chronyd: Path, place: Path, node: int, nts: bool) -> list[str]:
 
 
 def certify(place: Path, servers: Sequence[int]) -> None:
-    """One authority, and one certificate for all servers."""
+    """One authority.  Each server has its own certificate: a shared key would be one witness."""
     authority = Authority()
     authority.write(place)
-    authority.issue([*map(name, servers), *map(address, servers)]).write(place, "nts")
+    for node in servers:
+        authority.issue([name(node), address(node)]).write(place, f"server{node}")
 
 
 def _chrony(place: Path, servers: Sequence[int], nts: bool) -> str:
@@ -96,10 +99,11 @@ def _chrony(place: Path, servers: Sequence[int], nts: bool) -> str:
 
 def _pints(place: Path, servers: Sequence[int], nts: bool) -> str:
     each = [
-        f'server = "{name(n)}", ca = ["{place}/ca.pem"], operator = "{name(n)}"'
+        f'server = "{address(n)}", ca = ["{place}/ca.pem"], operator = "{name(n)}"'
         if nts
         else f'server = "{address(n)}", nts = false'
         for n in servers
     ]
     sources = "".join(f"  {{ {words} }},\n" for words in each)
-    return f"source = [\n{sources}]\n" + PINTS.format(place=place)
+    rest = (PINTS_ALONE if len(servers) == 1 else "") + ("" if nts else PINTS_PLAIN)
+    return f"source = [\n{sources}]\n{rest}" + PINTS.format(place=place)
