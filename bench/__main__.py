@@ -8,7 +8,9 @@ from importlib import import_module
 from bench.machine import machine
 from bench.programs import MissingError
 
-BENCHMARKS = ("restore", "writes", "worker", "replies", "loopback", "verified", "memory")
+BENCHMARKS = (
+    "restore", "writes", "worker", "replies", "loopback", "verified", "memory", "accuracy",
+)  # fmt: skip
 """Modules of this package, the longest last.  Each has GOAL and `measure(runs)`, where `runs`
 of 0 means as many as it needs."""
 
