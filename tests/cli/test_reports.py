@@ -129,6 +129,7 @@ def test_tracking() -> None:
         "Frequency       : 0.238 ppm fast",
         "Skew            : 0.103 ppm",
         "Steered by      : +0.111 ppm",
+        "Error interval  : 0.000812345 seconds",
         "Error bound     : 0.004262196 seconds",
         "Update age      : 12.3 s",
         "Trust state     : verified",
