@@ -17,7 +17,7 @@ LIKELY = (-2.0, 0.0, -2.0, -4.0, -6.0)
 """Logarithm of how likely each is, before anything was measured."""
 JITTER = 3e-8
 """Random walk of its phase, s per sqrt(s)."""
-SIGMAS = 5.0
+SIGMAS = 3.0
 """Standard deviations of what was learned that a hard bound holds."""
 
 _DRIFT, _WITHIN, _MOST = 1e-6, 1024.0, 15e-6

@@ -10,11 +10,11 @@ import math
 
 from pints.sync.estimator import Estimator
 
-WANDERED = 0.5
+WANDERED = 0.55
 """The crystal's wander within an interval, at most, in units of a sample's noise."""
 GROWN = 0.2
 """The whole that is added to the prediction's error within it, at most, in the same units ..."""
-UNLEARNABLE = 4.0
+UNLEARNABLE = 8.0
 """... or in units of that wander."""
 
 
