@@ -15,7 +15,8 @@ POINTS = 420
 """Of a curve at most."""
 SETTLE = 3600
 """Seconds whose errors do not set the scale; what leaves the panel is cut off."""
-HOUR = 3600
+HOUR, HOURS = 3600, 15
+"""Seconds; and how many lines at most divide the time."""
 TEXT, GRID = "#808080", "#80808055"
 COLOURS = {"chrony": "#d9822b", "pints": "#2f86d6"}
 """In the order of drawing: the last is on top."""
@@ -103,7 +104,7 @@ def _panel(panel: Panel, top: float, number: int) -> list[str]:
             _line(LEFT, y(level), WIDTH - RIGHT, y(level), "#808080" if not count else GRID)
         )
         lines.append(_text(LEFT - 6, y(level) + 4, f"{level:g}", "end"))
-    for hour in range(seconds // HOUR + 1):
+    for hour in range(0, seconds // HOUR + 1, round(max(step_of(seconds / HOUR, HOURS), 1))):
         lines.append(_line(x(hour * HOUR), top, x(hour * HOUR), top + HEIGHT, GRID))
         lines.append(_text(x(hour * HOUR), top + HEIGHT + 15, str(hour), "middle"))
     for name, colour in COLOURS.items():

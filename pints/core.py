@@ -191,6 +191,7 @@ class Core:
         association.poll = min(poll, association.config.minpoll) if undecided else poll
         window = session.window() if session is not None and outcome.from_saved_session else None
         self.steering.watch_leaps(now)
+        self.bootstrap.measured_drift = self.discipline.drift
         actions = self.bootstrap.hear(outcome, window, now, own, self.steering.leaps.smearing)
         return kept + self._follow(actions, now)
 

@@ -16,7 +16,7 @@ from bench.programs import ROOT, MissingError, folder
 HERE = Path(__file__).parent
 START = 1_893_456_000
 """Unix time at which every simulation begins: 2030, when any build is in the past."""
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Real seconds that a run may take."""
 
 

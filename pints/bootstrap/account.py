@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import Enum
 
-from pints.bootstrap.belief import DRIFT_STEERED, DRIFT_UNSTEERED, Belief
+from pints.bootstrap.belief import DRIFT_UNSTEERED, Belief
 from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.quorum import Finding, Testimony
@@ -174,7 +174,7 @@ def _witness(bootstrap: Bootstrap, one: Asked, now: Boot) -> Row:
     refusal = _refusal(bootstrap, one.origin)
     row = Row(one.origin, one.kind, Strength.WITNESS.value, Verdict.WAITING, hint=one.hint)
     if testimony is not None:
-        drift = DRIFT_UNSTEERED if bootstrap.belief is None else DRIFT_STEERED
+        drift = bootstrap.testimony_drift
         stated = Belief(testimony.time, testimony.boot, testimony.distance, drift)
         present = stated.at(now)
         row = replace(

@@ -94,6 +94,8 @@ class Bootstrap:
         """When a quorum first agreed in the life of this daemon."""
         self._refusals = Refusals()
         self._future = FutureFloor(config.future_floor == "unanimous")
+        self.measured_drift = DRIFT_STEERED
+        """By how much a clock that follows true time may run off, as far as it was measured."""
         self.unrecorded = False
         """Whether the last belief could not be recorded (R9)."""
         self._restoring: Evidence | None = None
@@ -165,6 +167,11 @@ class Bootstrap:
         """Whether the clock may follow fewer than needed: never once this boot knows better."""
         provisional = self.state is State.PROVISIONAL and self.belief is None
         return provisional and self._config.step_provisional
+
+    @property
+    def testimony_drift(self) -> float:
+        """By how much a testimony's interval grows until its source is asked again."""
+        return DRIFT_UNSTEERED if self.belief is None else min(DRIFT_STEERED, self.measured_drift)
 
     @property
     def lenient_floors(self) -> Floors:
@@ -335,7 +342,7 @@ class Bootstrap:
         return Instant(self.floors.soft + now - self._started.boot)
 
     def _terms(self, floors: Floors, belief: Belief | None) -> Terms:
-        drift = DRIFT_UNSTEERED if belief is None else DRIFT_STEERED
+        drift = DRIFT_UNSTEERED if belief is None else self.testimony_drift
         return Terms(floors, self._config.max_distance, drift, belief)
 
     def _settle(self, now: Reading) -> list[Action]:

@@ -15,6 +15,8 @@ from pints.timescale import NS, Instant, Raw, nanoseconds, seconds
 CONFIDENT = 5.0
 """Standard deviations that hold the truth in 999 of 1000 cases; of a normal distribution 3.29
 would, but an estimate's errors have longer tails."""
+ASKED_AGAIN = 4096.0
+"""Seconds within which a source has answered or is lost: four of chrony's longest intervals."""
 PROBATION = 8
 """Samples that a source which was a falseticker is watched before it is followed again."""
 
@@ -151,6 +153,14 @@ class Discipline:
         # nothing of it surer.
         span = seconds(raw - self._at)
         return self.selection.distance + reach(span, self.selection.skew, self.selection.wander)
+
+    @property
+    def drift(self) -> float:
+        """By what part of the time that passes true time may run off a clock that follows this
+        estimate, until everybody has been asked again; a hard bound."""
+        if self.selection is None:
+            return float("inf")
+        return reach(ASKED_AGAIN, self.selection.skew, self.selection.wander) / ASKED_AGAIN
 
     def interval(self, raw: Raw) -> float:
         """Half of the interval around that estimate which holds the truth in 999 of 1000 cases,

@@ -418,7 +418,7 @@ class Device:
 
         def arrive() -> None:
             for reply in server.replies(packet):
-                self.world.at(server.way() + server.asymmetry, partial(receive, reply))
+                self.world.at(server.way_back(), partial(receive, reply))
 
         def receive(reply: bytes) -> None:
             if self.alive == alive and self.world.network_up and not self._asleep:

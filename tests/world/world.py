@@ -197,6 +197,7 @@ class SleepyClock(SoftwareClock):
         self._world = world
         self._slept = 0
         self._slumber = (0, 0)
+        self._heat, self._heated, self._astray = 0.0, 0, 0
         boot_id = world.entropy(16).hex()
         super().__init__(start, timebase=self._awake, crystal=crystal, boot_id=boot_id)
 
@@ -205,11 +206,21 @@ class SleepyClock(SoftwareClock):
         self._slept = self._asleep()
         self._slumber = (self._world.elapsed, self._world.elapsed + span)
 
+    def heat(self, by: float) -> None:
+        """From now on the crystal is by so much faster than it was made."""
+        self._astray = self._awake() - self._elapsed()
+        self._heat, self._heated = by, self._elapsed()
+
     def _asleep(self) -> int:
         start, end = self._slumber
         return self._slept + min(max(self._world.elapsed, start), end) - start
 
     def _awake(self) -> int:
+        counted = self._elapsed()
+        return counted + self._astray + round((counted - self._heated) * self._heat)
+
+    def _elapsed(self) -> int:
+        """By a crystal in a thermostat."""
         return self._world.elapsed - self._asleep()
 
     def _at(self, base: int) -> Reading:
@@ -256,6 +267,8 @@ class Server:
     """Seconds one way, at least."""
     queue: float = 0.0
     """Mean of the exponential delay added to each way, seconds."""
+    congestion: float = 0.0
+    """Mean exponential delay that is added to the way back alone, seconds."""
     asymmetry: float = 0.0
     """Seconds that the way back takes longer."""
     up: bool = True
@@ -333,6 +346,11 @@ class Server:
     def way(self) -> float:
         """Seconds that a packet takes this time."""
         return self.delay + (self.world.rng.expovariate(1 / self.queue) if self.queue else 0.0)
+
+    def way_back(self) -> float:
+        """The same of an answer."""
+        congested = self.world.rng.expovariate(1 / self.congestion) if self.congestion else 0.0
+        return self.way() + self.asymmetry + congested
 
     def replies(self, packet: bytes) -> list[bytes]:
         """All that comes back for a datagram, from it and from who sits on the path."""
