@@ -426,7 +426,9 @@ class Device:
                 own = self.reference_id if self.serves else b""
                 if source in self.world.anchors or not self._has_witnesses:
                     self.rules.heard(f"hearsay {source}", server.time(), 1.0)
-                self._do(self.core.handle_packet(source, reply, sent, now, 0.0, now, own))
+                actions = self.core.handle_packet(source, reply, sent, now, 0.0, now, own)
+                self.rules.answered()
+                self._do(actions)
 
         if address.host not in server.dead:
             self.world.at(server.way(), arrive)

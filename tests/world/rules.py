@@ -76,6 +76,10 @@ class Rules:
         if not refusal and source in self._witnesses():
             self._chains.setdefault(source, []).append(chain)
 
+    def answered(self) -> None:
+        """A server told the time."""
+        self._watch_unanimity()
+
     def before(self, action: Action) -> None:
         device = self.device
         self._watch_unanimity()

@@ -99,7 +99,9 @@ def test_network_that_flaps_at_four_hertz(world: World, keys: bool) -> None:
     for _ in range(8 * 1800):
         world.run(0.125)
         world.network_up = not world.network_up
-    assert max(server.exchanges for server in servers) <= 13
+    # 13 if all were in vain; an answer that slips through makes an exchange one of use, and three
+    # such in an hour begin the growth anew (R12).
+    assert max(server.exchanges for server in servers) <= 13 + 7
     assert len(device.sent) <= 5 * 200, "of 7200 times that it came up"
     assert len(device.log) < 400
     device.ends("verified windows", "verified anchored", within=HOUR / 2, error=GOOD)
