@@ -33,6 +33,8 @@ class Selection:
     """Between which phases the truth must be."""
     frequency: float
     skew: float
+    cautious_skew: float
+    """The same for bounds."""
     wander: float
     best: str
     marks: dict[str, str]
@@ -124,13 +126,13 @@ class Discipline:
             marks |= dict.fromkeys(members - trusted, LEFT_OUT)
             members = trusted
         self._followed = members
-        estimate = self._estimate(members, choice, raw)
+        estimate, cautious_skew = self._estimate(members, choice, raw)
         # The truth is in the interval, whatever the samples make probable.
         phase = min(max(estimate.phase, choice.low), choice.high)
         self.selection, self._at = (
             Selection(
                 phase, estimate.deviation, choice.low, choice.high, estimate.frequency,
-                estimate.skew, estimate.wander, choice.best, marks,
+                estimate.skew, cautious_skew, estimate.wander, choice.best, marks,
             ),
             raw,
         )  # fmt: skip
@@ -151,8 +153,8 @@ class Discipline:
             return float("inf")
         # As the choice was then: what was heard since, of those who are followed no more, makes
         # nothing of it surer.
-        span = seconds(raw - self._at)
-        return self.selection.distance + reach(span, self.selection.skew, self.selection.wander)
+        chosen, span = self.selection, seconds(raw - self._at)
+        return chosen.distance + reach(span, chosen.cautious_skew, chosen.wander)
 
     @property
     def drift(self) -> float:
@@ -160,7 +162,8 @@ class Discipline:
         estimate, until everybody has been asked again; a hard bound."""
         if self.selection is None:
             return float("inf")
-        return reach(ASKED_AGAIN, self.selection.skew, self.selection.wander) / ASKED_AGAIN
+        chosen = self.selection
+        return reach(ASKED_AGAIN, chosen.cautious_skew, chosen.wander) / ASKED_AGAIN
 
     def interval(self, raw: Raw) -> float:
         """Half of the interval around that estimate which holds the truth in 999 of 1000 cases,
@@ -180,7 +183,9 @@ class Discipline:
         best = min((e for e in learned if e), key=lambda e: e.skew, default=None)
         return (best.frequency, best.skew) if best else self._prior
 
-    def _estimate(self, members: frozenset[str], choice: Choice, raw: Raw) -> Estimate:
+    def _estimate(
+        self, members: frozenset[str], choice: Choice, raw: Raw
+    ) -> tuple[Estimate, float]:
         """What the members say together.  Who just does not answer any more has not spoken
         untruth: what it said stays in."""
         liars = [name for name in self._joined - members if not self._fits(name, choice, raw)]
@@ -201,7 +206,7 @@ class Discipline:
             estimator = self.sources[name].estimator
         estimate = estimator.at(raw)
         assert estimate is not None
-        return estimate
+        return estimate, estimator.cautious_skew
 
     def _fits(self, name: str, choice: Choice, raw: Raw) -> bool:
         """Whether what a source has said can be true together with a choice."""

@@ -28,6 +28,8 @@ LATE_BOTH_WAYS = 4.0
 so late tells nothing of the phase."""
 LATE = 8.0
 """Seconds within which answers may overtake each other."""
+FEW = 8
+"""Samples after which what they say of their own spread is still off by its double."""
 PRECISE = 1e-9
 """Least standard deviation of reading two clocks, seconds."""
 PRECISION = 0.25
@@ -143,7 +145,7 @@ class Estimator:
     def moves(self, span: float) -> tuple[float, float]:
         """By how much the phase moves within `span` s after the last sample, and how far off
         that may be, seconds."""
-        return self.frequency * span, crystal.reach(span, self.skew, self.wander)
+        return self.frequency * span, crystal.reach(span, self.cautious_skew, self.wander)
 
     def grown(self, span: float) -> float:
         """Standard deviation that `span` s without a sample add to the phase, seconds."""
@@ -165,6 +167,11 @@ class Estimator:
             return self._prior[1]
         spread = self._mean([model.covariance[FREQUENCY][FREQUENCY] for model in self._models])
         return math.sqrt(max(spread, 0.0))
+
+    @property
+    def cautious_skew(self) -> float:
+        """The same for bounds: what few samples say of their own spread is not worth much."""
+        return self.skew * (1 + FEW / max(self.samples, 1))
 
     @property
     def wander(self) -> float:

@@ -52,7 +52,7 @@ class Source:
         heard = Heard.MORE
         phase, span = self.estimator.phase_of(sample), self.estimator.since(sample.raw)
         moved, reach = self.estimator.moves(span)
-        learned = crystal.learned(span, self.estimator.skew, self.estimator.wander)
+        learned = crystal.learned(span, self.estimator.cautious_skew, self.estimator.wander)
         if not self._bound.add(phase, sample.distance, moved, learned, reach):
             heard = Heard.ANOTHER
             self.history.clear()

@@ -155,7 +155,7 @@ def test_the_bound_is_the_samples_distance_grown_by_the_crystals_reach() -> None
     assert start.distance == pytest.approx(made.distance, abs=2e-4)
     for span in (1.0, 1000.0, 1e5):
         grown = discipline.bound(raw(span)) - start.distance
-        assert grown == pytest.approx(crystal.reach(span, start.skew, start.wander))
+        assert grown == pytest.approx(crystal.reach(span, start.cautious_skew, start.wander))
         assert grown >= crystal.unseen(span)
     assert discipline.bound(raw(0)) == start.distance
 

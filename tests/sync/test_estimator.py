@@ -189,7 +189,7 @@ def test_what_it_moves_and_grows_is_the_frequencys() -> None:
     made = fed(sample(0), frequency=30e-6, skew=1e-6)
     moved, reach = made.moves(100.0)
     assert moved == pytest.approx(30e-4)
-    assert reach == crystal.reach(100.0, made.skew, made.wander)
+    assert reach == crystal.reach(100.0, made.cautious_skew, made.wander)
     assert made.grown(100.0) == pytest.approx(1e-4, rel=0.05)
 
 

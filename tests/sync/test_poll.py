@@ -93,7 +93,7 @@ def test_never_out_of_bounds(one: int, other: int, first: int, lives: list[Known
     low, high = sorted((one, other))
     control, poll = PollControl(low, high), min(max(first, low), high)
     used = list[int]()
-    for path in lives:
+    for path in sorted(lives, key=lambda path: path.samples):
         before, poll = poll, control.after_sample(poll, path)
         assert poll <= max(before + 1, low)
         used.append(poll)

@@ -43,7 +43,7 @@ def test_it_remembers_the_latest_samples() -> None:
 def test_the_interval_moves_with_the_crystal_and_widens_by_its_reach() -> None:
     made = source(0.0, frequency=50e-6, skew=1e-7)
     low, high = made.interval(raw(1000))
-    reach = crystal.reach(1000.0, made.estimator.skew, made.estimator.wander)
+    reach = crystal.reach(1000.0, made.estimator.cautious_skew, made.estimator.wander)
     assert (low + high) / 2 == pytest.approx(0.05)
     assert (high - low) / 2 == pytest.approx(sample(0).distance + reach)
 
