@@ -18,8 +18,8 @@ from functools import partial
 from bench.clknetsim.clients import CLIENTS, Client
 from bench.clknetsim.figures import Figures, figures
 from bench.clknetsim.simulator import Case, FailedError, Tools, simulate, tools
-from bench.picture import Panel, draw
-from bench.programs import ROOT, MissingError, folder
+from bench.picture import Panel, save
+from bench.programs import MissingError, folder
 from bench.series import align, judge
 
 GOAL = "RMS error and packets <= chrony's, never outside the hard bound"
@@ -35,8 +35,8 @@ SECONDS = 40_000
 NTS_SECONDS = 1_800
 """Only the start is looked at."""
 DRAWN = (("home", 1), ("home", 3), ("mobile", 3))
-PICTURE = ROOT / "build" / "accuracy.svg"
-"""docs/accuracy.svg is a copy."""
+PICTURE = "accuracy.svg"
+"""In build/; docs/accuracy.svg is a copy."""
 HEAD = (
     ("", "", "RMS,us", "", "", "worst,us", "", "<10ms,s", "", "<1ms,s", "", "s/packet", "",
      "outside", "", "half width,ms", "", ""),
@@ -197,6 +197,4 @@ def _draw(pairs: Sequence[Pair]) -> None:
         if (pair.scenario, pair.servers) in DRAWN and pair.pints[0].errors and pair.chrony[0].errors
     ]
     if panels:
-        PICTURE.parent.mkdir(exist_ok=True)
-        PICTURE.write_text(draw(panels), encoding="utf-8")
-        print(f"  drawn: {PICTURE.relative_to(ROOT)}")
+        save(panels, PICTURE)

@@ -5,25 +5,22 @@ The scenario is bench/clknetsim/month.conf, with three servers; pints beside chr
 slewed (1 ms), ringing as an error that changes its sign with every poll; the picture shows both.
 """
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from bench.clknetsim.clients import CLIENTS
-from bench.clknetsim.figures import figures
+from bench.clknetsim.figures import SETTLE, figures
 from bench.clknetsim.simulator import Case, Run, simulate, tools
-from bench.picture import Panel, draw
-from bench.programs import ROOT, folder
+from bench.picture import Panel, save
+from bench.programs import folder
 from bench.series import align, judge
 from pints.sync.steer import MAX_SLEW
 
 GOAL = "no second moves the clock by more than a slew may, RMS error <= chrony's"
 DAYS = 30
 SERVERS = 3
-PICTURE = ROOT / "build" / "month.svg"
-"""docs/month.svg is a copy."""
-SETTLE = 3600
-"""Seconds of the start, which are not looked at."""
+PICTURE = "month.svg"
+"""In build/."""
 HEAD = ("", "RMS, us", "worst, us", "quickest, us/s", "sign changes an hour", "s/packet")
 
 
@@ -40,10 +37,9 @@ def measure(runs: int) -> None:
     )
     judge("RMS / chrony's", figures(ours).rms / figures(theirs).rms, 1)
     judge("seconds outside the hard bound", figures(ours).outside_bound, 0)
-    PICTURE.parent.mkdir(exist_ok=True)
-    panel = Panel(f"{DAYS} days, {SERVERS} servers", {n: run.errors for n, run in lived.items()})
-    PICTURE.write_text(draw([panel]), encoding="utf-8")
-    print(f"  drawn: {PICTURE.relative_to(ROOT)}")
+    save(
+        [Panel(f"{DAYS} days, {SERVERS} servers", {n: r.errors for n, r in lived.items()})], PICTURE
+    )
 
 
 def quickest(errors: Sequence[float]) -> float:
@@ -59,13 +55,12 @@ def changes(errors: Sequence[float]) -> float:
 
 
 def _row(name: str, run: Run) -> Sequence[str]:
-    late = run.errors[SETTLE:]
-    rms = math.sqrt(sum(error * error for error in late) / len(late))
+    told = figures(run)
     return (
         name,
-        f"{rms * 1e6:.1f}",
-        f"{max(map(abs, late)) * 1e6:.0f}",
+        f"{told.rms * 1e6:.1f}",
+        f"{told.worst * 1e6:.0f}",
         f"{quickest(run.errors) * 1e6:.1f}",
         f"{changes(run.errors):.2f}",
-        f"{run.interval:.0f}",
+        f"{told.interval:.0f}",
     )

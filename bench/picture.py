@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from bench.programs import ROOT
+
 WIDTH, LEFT, RIGHT, TOP = 860, 62, 12, 46
 HEIGHT, GAP, BOTTOM = 170, 40, 44
 """Pixels, of a panel and between panels."""
@@ -46,6 +48,14 @@ def draw(panels: Sequence[Panel]) -> str:
         lines += _panel(panel, TOP + number * (HEIGHT + GAP), number)
     lines.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 6, "hours since the start", "middle"))
     return "\n".join([*lines, "</svg>", ""])
+
+
+def save(panels: Sequence[Panel], name: str) -> None:
+    """Draw into a file of build/, and say so."""
+    path = ROOT / "build" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(draw(panels), encoding="utf-8")
+    print(f"  drawn: {path.relative_to(ROOT)}")
 
 
 def thinned(errors: Sequence[float], points: int = POINTS) -> list[tuple[float, float]]:
