@@ -39,7 +39,7 @@ from pints.sample import Sample
 from pints.saving import Saving
 from pints.steering import Steering
 from pints.sync.discipline import Discipline
-from pints.sync.poll import PollControl
+from pints.sync.poll import RECEIVER_INTERVAL, PollControl
 from pints.sync.select import FALSETICKER, UNUSABLE
 from pints.sync.slew import SlewAccount
 from pints.timescale import (
@@ -65,8 +65,6 @@ ROUGHTIME = ""
 """Stands for the source of a task that is for no source."""
 SLEPT, SLEW_LIMIT = 1.0, 1e-3
 """By how much boot time may get ahead of raw time without a sleep: seconds, and a fraction."""
-RECEIVER_INTERVAL = 16.0
-"""Seconds over which a clock that follows a receiver is steered."""
 OPERATOR_ERROR = 1.0
 """What a person may be off who types the time, seconds."""
 MOST_REMARKS = 8

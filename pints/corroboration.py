@@ -26,14 +26,13 @@ from pints.drivers import Fix, RtcReading
 from pints.roughtime_poll import RoughtimePoll
 from pints.saving import MALFEASANCE_FILE, RTC_FILE
 from pints.sync.discipline import Discipline
+from pints.sync.poll import RECEIVER_INTERVAL
 from pints.timescale import DAY, Boot, Reading, after, seconds
 from pints.worker.messages import Failed, Result, RoughtimeHeard
 
 SLEPT = 1.0
 """The worker ages its readings by a clock that stops in sleep: by more than this, they are
 worth nothing, seconds."""
-FIX_INTERVAL = 16.0
-"""Seconds between the fixes of a receiver by which the clock is steered."""
 
 
 class Corroboration:
@@ -145,7 +144,7 @@ class Corroboration:
         if fixes.steady and not config.noselect:
             # One of many is enough: its error is the receiver's, which the next one shares.
             last = self._discipline.last(name)
-            if last is None or seconds(fix.at.raw - last.raw) >= FIX_INTERVAL:
+            if last is None or seconds(fix.at.raw - last.raw) >= RECEIVER_INTERVAL:
                 self._discipline.add(fix_sample(fix, name, floors))
         if said is None or config.noselect:
             return []

@@ -91,15 +91,14 @@ class Steering:
             return []
         offset = seconds(now.real - true)
         actions: list[Action] = []
-        if self.last_update is None and abs(offset) > SETTLE_LIMIT:
-            # Restored clocks are about right, and were never compared with anything.
+        # A clock that was never steered is about right at best: nobody has meddled with it.
+        first = self.last_update is None
+        limit = SETTLE_LIMIT if first else STEP_LIMIT + self._discipline.bound(now.raw)
+        if abs(offset) > limit:
             actions.append(SetClock(true, self._slews.with_slews(now.boot, now.raw)))
-            self.steps += 1
-            offset = 0.0
-        elif abs(offset) > STEP_LIMIT + self._discipline.bound(now.raw):
-            text = f"R10: clock is {span(offset)} off what it was set to: stepped back"
-            actions.append(SetClock(true, self._slews.with_slews(now.boot, now.raw)))
-            actions.append(Log(logging.WARNING, text, "R10"))
+            if not first:
+                text = f"R10: clock is {span(offset)} off what it was set to: stepped back"
+                actions.append(Log(logging.WARNING, text, "R10"))
             self.steps += 1
             offset = 0.0
         self.last_offset = offset

@@ -40,4 +40,9 @@ def reach(span: float, skew: float, wander: float) -> float:
 def learned(span: float, skew: float, wander: float) -> float:
     """The same as far as the crystal goes on as it was learned to: between two samples, the
     later of which would have shown it otherwise."""
-    return SIGMAS * span * math.sqrt(skew * skew + wander * wander * span / 3)
+    return SIGMAS * strayed(span, skew, wander)
+
+
+def strayed(span: float, skew: float, wander: float) -> float:
+    """The standard deviation of that, seconds."""
+    return span * math.sqrt(skew * skew + wander * wander * span / 3)

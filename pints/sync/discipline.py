@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pints.frozen import dataclass
 from pints.sample import Sample
-from pints.sync.crystal import FREQUENCY_PRIOR, reach
+from pints.sync.crystal import FREQUENCY_PRIOR, reach, strayed
 from pints.sync.estimator import Estimate, Estimator
 from pints.sync.select import FALSETICKER, LEFT_OUT, Candidate, Choice, select
 from pints.sync.source import HISTORY, Heard, Source
@@ -126,13 +126,13 @@ class Discipline:
             marks |= dict.fromkeys(members - trusted, LEFT_OUT)
             members = trusted
         self._followed = members
-        estimate, cautious_skew = self._estimate(members, choice, raw)
+        estimate = self._estimate(members, choice, raw)
         # The truth is in the interval, whatever the samples make probable.
         phase = min(max(estimate.phase, choice.low), choice.high)
         self.selection, self._at = (
             Selection(
                 phase, estimate.deviation, choice.low, choice.high, estimate.frequency,
-                estimate.skew, cautious_skew, estimate.wander, choice.best, marks,
+                estimate.skew, estimate.cautious_skew, estimate.wander, choice.best, marks,
             ),
             raw,
         )  # fmt: skip
@@ -171,8 +171,8 @@ class Discipline:
         if self.selection is None:
             return float("inf")
         chosen, span = self.selection, abs(seconds(raw - self._at))
-        grown = span * span * (chosen.skew**2 + chosen.wander**2 * span / 3)
-        return min(CONFIDENT * math.sqrt(chosen.deviation**2 + grown), self.bound(raw))
+        deviation = math.hypot(chosen.deviation, strayed(span, chosen.skew, chosen.wander))
+        return min(CONFIDENT * deviation, self.bound(raw))
 
     # --- private -------------------------------------------------------------------------
 
@@ -183,9 +183,7 @@ class Discipline:
         best = min((e for e in learned if e), key=lambda e: e.skew, default=None)
         return (best.frequency, best.skew) if best else self._prior
 
-    def _estimate(
-        self, members: frozenset[str], choice: Choice, raw: Raw
-    ) -> tuple[Estimate, float]:
+    def _estimate(self, members: frozenset[str], choice: Choice, raw: Raw) -> Estimate:
         """What the members say together.  Who just does not answer any more has not spoken
         untruth: what it said stays in."""
         liars = [name for name in self._joined - members if not self._fits(name, choice, raw)]
@@ -206,7 +204,7 @@ class Discipline:
             estimator = self.sources[name].estimator
         estimate = estimator.at(raw)
         assert estimate is not None
-        return estimate, estimator.cautious_skew
+        return estimate
 
     def _fits(self, name: str, choice: Choice, raw: Raw) -> bool:
         """Whether what a source has said can be true together with a choice."""

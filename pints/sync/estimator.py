@@ -6,12 +6,11 @@ estimation; Bar-Shalom, Li, Kirubarajan: Estimation, section 11.6).
 """
 
 import math
-from dataclasses import replace
 
 from pints.frozen import dataclass
 from pints.sample import Sample
 from pints.sync import crystal
-from pints.sync.model import CONTRADICTION, FREQUENCY, PHASE, Model
+from pints.sync.model import FREQUENCY, PHASE, Model
 from pints.sync.path import SUPPOSED, Path
 from pints.timescale import NS, Raw, seconds
 
@@ -48,6 +47,8 @@ class Estimate:
     """Standard deviation of the phase, seconds, the paths' asymmetry included."""
     skew: float
     """Standard deviation of the frequency."""
+    cautious_skew: float
+    """The same for bounds."""
     wander: float
     """Random walk of the frequency, per sqrt(s)."""
 
@@ -82,24 +83,24 @@ class Estimator:
     def add(self, sample: Sample) -> bool:
         """Take a sample in; False for one that comes so late that it can teach nothing any
         more."""
-        phase, way = self.phase_of(sample), sample.delay / 2
-        if self._raw is not None and sample.raw < self._raw:
+        phase, way, raw = self.phase_of(sample), sample.delay / 2, sample.raw
+        if self._raw is not None and raw < self._raw:
             # Answers may overtake each other on different paths.
-            late = seconds(self._raw - sample.raw)
+            late = seconds(self._raw - raw)
             if late > LATE:
                 return False
             phase += self.moves(late)[0]
-            sample = replace(sample, raw=self._raw)
+            raw = self._raw
         noise = max(PRECISION * sample.dispersion, PRECISE) ** 2
         asymmetry = ASYMMETRY * (way + sample.root_delay / 2 + math.sqrt(noise))
         asymmetry += PRECISION * sample.root_dispersion
         if self._raw is None:
             self._start(phase, way, noise)
         else:
-            span = seconds(sample.raw - self._raw)
+            span = seconds(raw - self._raw)
             for model in self._models:
                 model.pass_time(span)
-        self._raw = sample.raw
+        self._raw = raw
         self.samples += 1
         if sample.source not in self._paths:
             # A first round trip may be read so badly that it says nothing of the path.
@@ -135,6 +136,7 @@ class Estimator:
             frequency,
             math.sqrt(max(variance, 0.0)),
             math.sqrt(max(spread, 0.0)),
+            self.cautious_skew,
             self.wander,
         )
 
@@ -193,18 +195,18 @@ class Estimator:
         number, path = self._paths[source]
         there, back = way + phase, way - phase
         for model in self._models:
-            if _came_early(model, number, there, back, noise):
+            if model.undercut(number, there, back, noise):
                 model.reroute(number, max(way - path.usual, 0.0), path.usual, asymmetry)
         self.noise = math.sqrt((path.there**2 + path.back**2) / 4 + noise)
         self.residual = phase - self._mean([model.mean[PHASE] for model in self._models])
         deviation = math.sqrt(self._mean([m.covariance[PHASE][PHASE] for m in self._models]))
-        late = min(there - self._known(1, number), back - self._known(-1, number))
+        late = min(self._waits(number, there, back))
         # What is very late both ways confines the phase to less than is known, and means another
         # route perhaps.  (A phase that is wrong makes one way early.)
         telling = late <= LATE_BOTH_WAYS * max(path.usual, deviation)
         if telling:
             self._read(number, path, there, back, noise)
-        wait_there, wait_back = there - self._known(1, number), back - self._known(-1, number)
+        wait_there, wait_back = self._waits(number, there, back)
         least = way - (wait_there + wait_back) / 2
         longer = path.learn(way, least, wait_there - wait_back, telling)
         if longer is not None:
@@ -218,10 +220,12 @@ class Estimator:
             self._odds[n] = self._odds[n] * ODDS_MEMORY + said
         self._weigh()
 
-    def _known(self, sign: int, number: int) -> float:
-        """The reading of one way without a wait in it."""
-        way = 2 + 2 * number + (sign < 0)
-        return self._mean([sign * model.mean[PHASE] + model.mean[way] for model in self._models])
+    def _waits(self, number: int, there: float, back: float) -> tuple[float, float]:
+        """What is left of two readings as waits."""
+        known = (
+            self._mean([model.known(number, sign) for model in self._models]) for sign in (1, -1)
+        )
+        return there - next(known), back - next(known)
 
     def _weigh(self) -> None:
         best = max(self._odds)
@@ -236,14 +240,3 @@ class Estimator:
 
     def _mean(self, values: list[float]) -> float:
         return sum(w * v for w, v in zip(self._weights, values, strict=True))
-
-
-def _came_early(model: Model, number: int, there: float, back: float, noise: float) -> bool:
-    """Whether both ways took less than they can: a shorter route, which shows at once."""
-    for sign, way, reading in ((1, 2 + 2 * number, there), (-1, 3 + 2 * number, back)):
-        known = sign * model.mean[PHASE] + model.mean[way]
-        matrix = model.covariance
-        variance = matrix[PHASE][PHASE] + 2 * sign * matrix[PHASE][way] + matrix[way][way] + noise
-        if known - reading <= 0 or (known - reading) ** 2 <= CONTRADICTION**2 * variance:
-            return False
-    return True

@@ -48,16 +48,15 @@ class Model:
     def add_path(self, least: float, deviation: float, asymmetry: float) -> None:
         """Another path, whose two ways take `least` on average, known to `deviation`, and differ
         from that by `asymmetry` each (a standard deviation), one up and one down."""
-        size = len(self.mean)
         self.mean += [least, least]
         for row in self.covariance:
             row += [0.0, 0.0]
-        own, cross = deviation**2 + asymmetry**2, deviation**2 - asymmetry**2
-        self.covariance += [[0.0] * size + [own, cross], [0.0] * size + [cross, own]]
+        self.covariance += [[0.0] * len(self.mean), [0.0] * len(self.mean)]
+        self.reroute((len(self.mean) - 2) // 2 - 1, least, deviation, asymmetry)
 
     def reroute(self, path: int, least: float, deviation: float, asymmetry: float) -> None:
         """A path became another one: nothing is known by what it was."""
-        there, back = 2 + 2 * path, 3 + 2 * path
+        there, back = _way(path, 1), _way(path, -1)
         for n in (there, back):
             self.mean[n] = least
             self.covariance[n] = [0.0] * len(self.mean)
@@ -66,6 +65,19 @@ class Model:
         own, cross = deviation**2 + asymmetry**2, deviation**2 - asymmetry**2
         self.covariance[there][there] = self.covariance[back][back] = own
         self.covariance[there][back] = self.covariance[back][there] = cross
+
+    def known(self, path: int, sign: int) -> float:
+        """What a reading would be without a wait in it: `sign` 1 there, -1 back."""
+        return sign * self.mean[PHASE] + self.mean[_way(path, sign)]
+
+    def undercut(self, path: int, there: float, back: float, noise: float) -> bool:
+        """Whether both ways took less than they can: a shorter route, which shows at once."""
+        for sign, reading in ((1, there), (-1, back)):
+            early, matrix, way = self.known(path, sign) - reading, self.covariance, _way(path, sign)
+            variance = matrix[PHASE][PHASE] + 2 * sign * matrix[PHASE][way] + matrix[way][way]
+            if early <= 0 or early**2 <= CONTRADICTION**2 * (variance + noise):
+                return False
+        return True
 
     def pass_time(self, span: float) -> None:
         """Move on by `span` s."""
@@ -90,15 +102,15 @@ class Model:
     def read_there(self, path: int, reading: float, wait: float, noise: float) -> float:
         """Take a reading of the way there: waits are `wait` on average, and reading the clocks
         adds a variance of `noise`.  The logarithm of its evidence."""
-        return self._read(1.0, 2 + 2 * path, reading, wait, noise)
+        return self._read(path, 1, reading, wait, noise)
 
     def read_back(self, path: int, reading: float, wait: float, noise: float) -> float:
         """The same of the way back."""
-        return self._read(-1.0, 3 + 2 * path, reading, wait, noise)
+        return self._read(path, -1, reading, wait, noise)
 
-    def _read(self, sign: float, way: int, reading: float, wait: float, noise: float) -> float:
-        mean, matrix = self.mean, self.covariance
-        known = sign * mean[PHASE] + mean[way]
+    def _read(self, path: int, sign: int, reading: float, wait: float, noise: float) -> float:
+        way, known = _way(path, sign), self.known(path, sign)
+        matrix = self.covariance
         share, variance = self._seen(sign, way, noise)
         scale = (SHAPE * wait + max(reading - known, 0.0)) / (SHAPE + 1)
         evidence = log_evidence(known, variance, reading, scale)
@@ -110,7 +122,7 @@ class Model:
             share, variance = self._seen(sign, way, noise)
         cut, left = truncated(known, variance, reading, scale)
         gain, less = (cut - known) / variance, math.sqrt(max(variance - left, 0.0)) / variance
-        self.mean = [m + s * gain for m, s in zip(mean, share, strict=True)]
+        self.mean = [m + s * gain for m, s in zip(self.mean, share, strict=True)]
         # So multiplied, what goes from one half of the matrix is what goes from the other.
         lost = [s * less for s in share]
         for n, part in enumerate(lost):
@@ -119,7 +131,7 @@ class Model:
             matrix[n][n] += rounding
         return evidence
 
-    def _seen(self, sign: float, way: int, noise: float) -> tuple[list[float], float]:
+    def _seen(self, sign: int, way: int, noise: float) -> tuple[list[float], float]:
         """The covariance of a reading with each of the unknowns, and its variance."""
         share = [sign * row[PHASE] + row[way] for row in self.covariance]
         return share, max(sign * share[PHASE] + share[way], 0.0) + noise
@@ -130,3 +142,8 @@ class Model:
         matrix[PHASE][PHASE] += variance
         for row, column in ((way, way), (way, other), (other, way), (other, other)):
             matrix[row][column] += variance
+
+
+def _way(path: int, sign: int) -> int:
+    """Where a path's least time there (1) or back (-1) is among the unknowns."""
+    return 2 + 2 * path + (sign < 0)

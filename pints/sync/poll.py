@@ -16,8 +16,8 @@ GROWN = 0.2
 """The whole that is added to the prediction's error within it, at most, in the same units ..."""
 UNLEARNABLE = 8.0
 """... or in units of that wander."""
-
-
+RECEIVER_INTERVAL = 16.0
+"""Seconds between the fixes of a receiver that are taken in, which tells the time unasked."""
 BURST = 4
 """Samples of the first burst, whose interval is the client's affair."""
 START = 2
