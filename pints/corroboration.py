@@ -101,6 +101,12 @@ class Corroboration:
         said = rtc_evidence(name, reading, self.calibration, floors)
         return self._bootstrap.offer(said, now) + self.compare_rtc()
 
+    def rtc_refined(self, reading: RtcReading) -> list[Action]:
+        """It is known when its seconds begin.  As evidence a second more or less is nothing, so
+        this is for its drift alone."""
+        self.reading = reading
+        return self.compare_rtc()
+
     def compare_rtc(self) -> list[Action]:
         """Hold its last reading against anchored time: learn from it, set it where that is
         worth it."""

@@ -42,8 +42,8 @@ class RtcReading:
     at: Reading
     stability: float = 2e-6
     """By how much (a fraction) temperature may change the chip's rate from one long span of time
-    to another.  The default holds for a compensated chip (DS3231, RV-3028, RV-3032); a bare
-    watch crystal on a machine that stands outdoors in winter makes it 30e-6."""
+    to another.  The default holds for a compensated chip (DS3231, RV-8803, RV-3032); a bare
+    watch crystal (RV-3028 included) on a machine that stands outdoors in winter makes it 30e-6."""
     warnings: tuple[str, ...] = ()
     """What its owner should see to though the time is good, by the datasheet's names (`BLF`:
     its battery is low)."""
@@ -102,6 +102,21 @@ class ReferenceClock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FoundRtc:
+    """What was found where a real-time clock may be."""
+
+    place: str
+    """As a person says it: `i2c-1 0x68`, `/dev/rtc0`."""
+    drivers: tuple[str, ...]
+    """Those that may be right; several where it cannot be told which, none where none is."""
+    note: str = ""
+    """What else there is to know."""
+    bus: int | None = None
+    address: int | None = None
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """Where a driver is."""
 
@@ -123,6 +138,9 @@ REFCLOCKS: Mapping[str, Driver] = {
     "fake-gps": Driver("pints_drivers.fake_gps:FakeGps"),
 }
 """The built-in names.  A name with a colon in it is the place of somebody else's driver."""
+DETECTOR = Driver("pints_drivers.rtc_detect:detect", "rtc")
+NO_RTC = "no real-time clock is configured"
+NO_RTC_HINT = "which one is there: pints rtc detect"
 
 
 def open_rtc(config: RtcConfig, clock: MachineClock) -> RealTimeClock:
@@ -130,6 +148,11 @@ def open_rtc(config: RtcConfig, clock: MachineClock) -> RealTimeClock:
     one that does not load or finds no device."""
     found = _find("[rtc] driver", config.driver, RTCS)
     return cast(RealTimeClock, found(config, clock))
+
+
+def detect_rtcs() -> list[FoundRtc]:
+    """The real-time clocks of this machine.  Nothing is written to anything that answers."""
+    return cast(list[FoundRtc], _find("pints rtc detect", "detect", {"detect": DETECTOR})())
 
 
 def open_refclock(config: RefclockConfig, clock: MachineClock) -> ReferenceClock:

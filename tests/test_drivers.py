@@ -1,5 +1,6 @@
 """The table of drivers: what is named is loaded, nothing else is, and errors say what to do."""
 
+import os
 import re
 import subprocess
 import sys
@@ -85,4 +86,15 @@ def test_nothing_is_imported_that_nobody_named() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = done.stdout.split()
     assert "pints.drivers" in modules
-    assert not [name for name in modules if name.startswith("pints_drivers")]
+    assert not [name for name in modules if name.startswith(("pints_drivers", "smbus2"))]
+
+
+def test_the_kernels_clock_needs_no_library() -> None:
+    code = "import sys, pints_drivers.dev_rtc, pints_drivers.i2c_rtc; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    modules = set(done.stdout.split())
+    assert "pints_drivers.dev_rtc" in modules
+    assert not modules & {"smbus2", "datetime", "asyncio", "ssl", "hashlib", "tempfile"}

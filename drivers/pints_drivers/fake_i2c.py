@@ -207,11 +207,28 @@ class FakeChip:
             self.registers[self._place("o")] |= 0x80  # the century has turned
 
 
+class FakeRegisters:
+    """Something else at an address: registers that keep what is written to them."""
+
+    def __init__(self, registers: bytes) -> None:
+        self.registers = bytearray(registers)
+
+    def read(self, register: int, length: int) -> list[int]:
+        """One transfer."""
+        size = len(self.registers)
+        return [self.registers[(register + n) % size] for n in range(length)]
+
+    def write(self, register: int, data: list[int]) -> None:
+        """One transfer."""
+        for n, value in enumerate(data):
+            self.registers[(register + n) % len(self.registers)] = value
+
+
 class FakeBus:
     """A bus, as `smbus2.SMBus` has it."""
 
     def __init__(self, *chips: FakeChip) -> None:
-        self.chips: dict[int, FakeChip] = {chip.layout.address: chip for chip in chips}
+        self.chips: dict[int, FakeChip | FakeRegisters] = {c.layout.address: c for c in chips}
         self.held: set[int] = set()
         """Addresses that a driver of the kernel holds."""
         self.deaf = 0
@@ -237,7 +254,7 @@ class FakeBus:
         """Let go of it."""
         self.open = False
 
-    def _chip(self, address: int) -> FakeChip:
+    def _chip(self, address: int) -> FakeChip | FakeRegisters:
         if address in self.held:
             raise OSError(EBUSY, "Device or resource busy")
         if self.deaf or address not in self.chips:

@@ -86,7 +86,7 @@ class Chip(NamedTuple):
     temperature: int | None = None
     """Register of whole degrees Celsius; bits 7 and 6 of the next are quarters."""
     trim: Trim | None = None
-    wraps: int | None = None
+    wraps: tuple[int, ...] = ()
     """After so many registers a transfer goes on at 0, where the datasheet says so."""
     zeros: tuple[tuple[int, int], ...] = ()
     """Bits (register, mask) that are always read as 0, besides those among the time's."""
@@ -110,7 +110,7 @@ DS3231 = Chip(
     temperature=0x11,
     # 0.1 ppm at +25 degrees Celsius, typically.
     trim=Trim("Aging Offset", 0x10, 8, 0.1e-6),
-    wraps=0x13,
+    wraps=(0x13,),
     zeros=(
         (0x00, 0x80), (0x01, 0x80), (0x02, 0x80), (0x03, 0xF8), (0x04, 0xC0), (0x05, 0x60),
         (0x0F, 0x70), (0x12, 0x3F),
@@ -124,7 +124,7 @@ DS1307 = Chip(
     seconds=0x00,
     flags=(Bit("CH", 0x00, 0x80),),
     twelve=Bit("12/24", 0x02, DALLAS_12_HOURS),
-    wraps=0x40,
+    wraps=(0x40,),
     zeros=(
         (0x01, 0x80), (0x02, 0x80), (0x03, 0xF8), (0x04, 0xC0), (0x05, 0xE0), (0x07, 0x6C),
     ),
@@ -153,7 +153,7 @@ PCF8523 = Chip(
     first_tick=NXP_STOP,
     # Corrected once every two hours (MODE 0), which is how it comes.
     trim=Trim("OFFSET", 0x0E, 7, 4.34e-6),
-    wraps=0x14,
+    wraps=(0x14,),
     zeros=((0x00, 0x40), (0x02, 0x10), (0x04, 0x80), (0x05, 0xC0), (0x06, 0xC0), (0x07, 0xF8),
            (0x08, 0xE0)),
 )  # fmt: skip
@@ -171,6 +171,7 @@ PCF85063 = Chip(
     settings=(Setting(0x00, 0x02, 0),),
     first_tick=NXP_STOP,
     trim=Trim("Offset", 0x02, 7, 4.34e-6),
+    wraps=(0x12, 0x0B),
     zeros=((0x00, 0x48), (0x05, 0x80), (0x06, 0xC0), (0x07, 0xC0), (0x08, 0xF8), (0x09, 0xE0)),
 )
 
@@ -185,7 +186,7 @@ PCF8563 = Chip(
     century=0x80,
     stop=Setting(0x00, 0x20, 0x20),
     first_tick=NXP_STOP,
-    wraps=0x10,
+    wraps=(0x10,),
     zeros=((0x00, 0x57), (0x01, 0xE0)),
 )
 
@@ -200,7 +201,6 @@ RV3028 = Chip(
     twelve=Bit("12_24", 0x10, 0x02),
     settings=(Setting(0x10, 0x02, 0),),
     cleared=(Setting(0x0E, 0x01, 0),),
-    stability=COMPENSATED,
     zeros=((0x00, 0x80), (0x01, 0x80), (0x02, 0xC0), (0x03, 0xF8), (0x04, 0xC0), (0x05, 0xE0),
            (0x0F, 0x40)),
 )  # fmt: skip

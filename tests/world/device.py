@@ -481,7 +481,7 @@ class Device:
         return read[0] if read else None
 
     def _set_rtc(self) -> RtcReading | None:
-        time = self.core.true_time(self.clock.read())
+        time = self.core.time_for_rtc(self.clock.read())
         if time is None or not self._attempts.attempt("rtc", partial(self.rtc.write, time)):
             return None
         return self._read_rtc()

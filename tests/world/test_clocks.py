@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from pints.config import SourceConfig
+from pints.drivers import RtcReading
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
 from tests.world.attackers import silence
@@ -145,6 +146,28 @@ def test_drift_is_learned(world: World) -> None:
     world.run(30 * DAY)
     device.boot()
     device.ends("restored", within=1.0, error=10.0)
+
+
+def test_drift_is_known_in_a_day_once_seconds_are_found(world: World) -> None:
+    """To a tenth of a ppm; by whole seconds it is ten times a hundred."""
+    world.five()
+    device = settled(world, drift=23e-6)
+    device.boot()
+    assert device.reaches("verified", "anchored", within=2 * HOUR)
+
+    def found() -> RtcReading:
+        time = device.rtc.chip.at(world.true_time())
+        return replace(device.rtc.read(), time=time, error=0.005)
+
+    device.core.rtc_written(found())
+    world.run(1.1 * DAY)
+    device.core.rtc_refined(found())
+    corroboration = device.core.corroboration
+    assert corroboration
+    assert corroboration.calibration
+    learned = corroboration.calibration
+    assert learned.drift_error < 1e-6
+    assert abs(learned.drift - 23e-6) <= learned.drift_error
 
 
 def test_rtc_is_written_rarely(world: World) -> None:
