@@ -235,6 +235,14 @@ class Core:
         """The real-time clock was set, and read again."""
         return self._corroborating.rtc_written(replace(back, at=self._slews.without(back.at)))
 
+    def rtc_drift_to_trim(self) -> float:
+        """By what fraction it runs fast.  PintsError where it cannot be trimmed now."""
+        return self._corroborating.drift_to_trim()
+
+    def rtc_trimmed(self, change: float) -> list[Action]:
+        """It was made to run faster by the fraction `change`."""
+        return self._corroborating.rtc_trimmed(change)
+
     def handle_fix(self, name: str, fix: "Fix", now: Reading) -> list[Action]:
         """A receiver told the time."""
         now = self._without_slews(now)

@@ -338,8 +338,21 @@ class Daemon:
                     raise PintsError("only root may set the time", "sudo pints settime ...")
                 self._do(self.core.set_time(_instant(request.get("time")), self.clock.read()))
                 reply(self.reporter.answer("status"))
+            case "rtc-trim":
+                if not reply.privileged:
+                    raise PintsError(
+                        "only root may trim the real-time clock", "sudo pints rtc trim"
+                    )
+                reply(self._trim_rtc())
             case command:
                 reply(self.reporter.answer(str(command)))
+
+    def _trim_rtc(self) -> dict[str, Any]:
+        told = self.reporter.answer("rtc")  # PintsError where there is none
+        assert self.rtc is not None
+        change = self.rtc.trim(-self.core.rtc_drift_to_trim())
+        self._do(self.core.rtc_trimmed(change))
+        return {"chip": told["chip"], "change_ppm": change * 1e6}
 
     def _wake_waiting(self) -> None:
         still = []

@@ -31,7 +31,10 @@ VOLTAGES_KNOWN = (1 << 5) - 1
 RTC_VL_DATA_INVALID = "RTC_VL_DATA_INVALID"
 UNSET = "EINVAL"
 """The flag of a clock whose driver refuses to tell the time: it knows that it is wrong."""
-UNKNOWN_CHIP = 30e-6
+UNKNOWN = 100e-6
+"""Bound of what a crystal that nobody has measured may drift.  While the system's clock is
+synchronized the kernel sets its first clock every eleven minutes (CONFIG_RTC_SYSTOHC), so what
+is measured then is not the crystal's drift but next to nothing."""
 
 
 class KernelRtc:
@@ -40,13 +43,10 @@ class KernelRtc:
     first_tick = 1.0
     """Of most chips.  The kernel does not tell; what came of it is measured."""
 
-    def __init__(
-        self, name: str, path: str, clock: MachineClock, stability: float = UNKNOWN_CHIP
-    ) -> None:
+    def __init__(self, name: str, path: str, clock: MachineClock) -> None:
         self.name = name
         self._path = path
         self._clock = clock
-        self._stability = stability
         os.close(self._open())
 
     def read(self) -> RtcReading:
@@ -65,7 +65,7 @@ class KernelRtc:
             flags, time = (*flags, UNSET), midnight(2000, 1, 1)
         warnings = tuple(name for name, mask in VOLTAGES.items() if voltage & mask)
         middle = Instant(time + NS // 2)
-        return RtcReading(middle, 0.5 + took, flags, before, self._stability, warnings)
+        return RtcReading(middle, 0.5 + took, flags, before, UNKNOWN, warnings)
 
     def write(self, time: Instant) -> None:
         """Set it to the nearest second, which starts now."""

@@ -18,7 +18,7 @@ from pints.drivers import MachineClock, RealTimeClock, RtcConfig, RtcReading
 from pints.errors import ConfigError, DeviceError
 from pints.timescale import NS, Instant, civil, iso, midnight, nanoseconds, seconds
 from pints_drivers.i2c_bus import Bus, again, holder, kernel_clock, open_bus
-from pints_drivers.rtc_chips import CHIPS, Bit, Chip, Setting
+from pints_drivers.rtc_chips import CHIPS, Bit, Chip, Setting, Trim
 
 log = logging.getLogger("pints")
 
@@ -39,7 +39,7 @@ def open_chip(config: RtcConfig, clock: MachineClock) -> RealTimeClock:
         raise ConfigError(
             f"[rtc] device: driver '{config.driver}' has none", "set bus, and address if need be"
         )
-    address = config.address or chip.addresses[0]
+    address = config.address or chip.address
     name = f"{config.driver} i2c-{config.bus} 0x{address:02x}"
     held = holder(config.bus, address)
     if not held:
@@ -53,7 +53,7 @@ def open_chip(config: RtcConfig, clock: MachineClock) -> RealTimeClock:
     from pints_drivers.dev_rtc import KernelRtc
 
     log.info("%s: held by the kernel's driver %s: used as /dev/%s", name, held, rtc)
-    return KernelRtc(name, f"/dev/{rtc}", clock, chip.stability)
+    return KernelRtc(name, f"/dev/{rtc}", clock)
 
 
 class I2cRtc:
@@ -92,6 +92,18 @@ class I2cRtc:
             raise DeviceError(f"{self.name}: cannot hold {iso(second)}", hint)
         for register, data in setting(self._chip, self._registers(), second):
             self._write(register, data)
+
+    def trim(self, change: float) -> float:
+        """Run faster by the fraction `change` from now on, as nearly as a register can tell it;
+        by how much it does, as the datasheet has it."""
+        trim = self._chip.trim
+        if trim is None:
+            raise DeviceError(f"{self.name} has no register to trim it by")
+        before = self._registers()[trim.register]
+        wanted, change = trimmed(trim, before, change)
+        if wanted != before:
+            self._write(trim.register, bytes([wanted]))
+        return change
 
     def close(self) -> None:
         """Close the bus."""
@@ -173,6 +185,22 @@ def setting(chip: Chip, said: bytes, second: Instant) -> list[tuple[int, bytes]]
         *put(chip.settings), *put(stop), (chip.seconds, encode(chip, second)), *put(release),
         *put(chip.cleared),
     ]  # fmt: skip
+
+
+def trimmed(trim: Trim, register: int, change: float) -> tuple[int, float]:
+    """What its register must hold for it to run faster by `change` than by what it holds now,
+    and by how much that makes it faster."""
+    top = 1 << trim.bits - 1
+    magnitude, negative = register & top - 1, bool(register & top)
+    if trim.two_complement:
+        before = magnitude - top if negative else magnitude
+        least = -top
+    else:
+        before = -magnitude if negative else magnitude
+        least = 1 - top
+    after = min(max(before - round(change / trim.step), least), top - 1)
+    bits = after % (2 * top) if trim.two_complement or after >= 0 else top - after
+    return register & ~(2 * top - 1) | bits, (before - after) * trim.step
 
 
 def told(bits: tuple[Bit, ...], said: bytes) -> tuple[str, ...]:

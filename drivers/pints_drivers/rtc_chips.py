@@ -52,8 +52,8 @@ class Trim(NamedTuple):
 class Chip(NamedTuple):
     """One chip's registers."""
 
-    addresses: tuple[int, ...]
-    """Where it may be on the bus, its usual place first."""
+    address: int
+    """Where it is on a bus: all of these are wired to one."""
     registers: int
     """How many are read, from 0 on, in one go."""
     seconds: int
@@ -97,7 +97,7 @@ DALLAS_12_HOURS = 0x40
 
 # Maxim DS3231, 19-5170 rev 10.  It compensates its crystal for temperature.
 DS3231 = Chip(
-    addresses=(0x68,),
+    address=0x68,
     registers=0x13,
     seconds=0x00,
     flags=(Bit("OSF", 0x0F, 0x80),),
@@ -119,7 +119,7 @@ DS3231 = Chip(
 
 # Dallas DS1307, rev 3/15.  CH stops the oscillator: it is set when power comes without a battery.
 DS1307 = Chip(
-    addresses=(0x68,),
+    address=0x68,
     registers=0x08,
     seconds=0x00,
     flags=(Bit("CH", 0x00, 0x80),),
@@ -139,7 +139,7 @@ DS1338 = DS1307._replace(
 
 # NXP PCF8523, rev 7.  As it comes, PM is 111: the battery is not used, and none is missed.
 PCF8523 = Chip(
-    addresses=(0x68,),
+    address=0x68,
     registers=0x14,
     seconds=0x03,
     flags=(Bit("OS", 0x03, 0x80), Bit("STOP", 0x00, 0x20)),
@@ -160,7 +160,7 @@ PCF8523 = Chip(
 
 # NXP PCF85063A rev 7 and PCF85063TP rev 4: the latter ends after the years.
 PCF85063 = Chip(
-    addresses=(0x51,),
+    address=0x51,
     registers=0x0B,
     seconds=0x04,
     flags=(Bit("OS", 0x04, 0x80), Bit("STOP", 0x00, 0x20)),
@@ -177,7 +177,7 @@ PCF85063 = Chip(
 
 # NXP PCF8563, rev 11.
 PCF8563 = Chip(
-    addresses=(0x51,),
+    address=0x51,
     registers=0x10,
     seconds=0x02,
     flags=(Bit("VL", 0x02, 0x80), Bit("STOP", 0x00, 0x20)),
@@ -193,7 +193,7 @@ PCF8563 = Chip(
 # Micro Crystal RV-3028-C7 application manual, rev 1.4.  Its EEPROM (offset, and whether the
 # battery is used) wears and is its maker's or its owner's: only registers are written.
 RV3028 = Chip(
-    addresses=(0x52,),
+    address=0x52,
     registers=0x11,
     seconds=0x00,
     flags=(Bit("PORF", 0x0E, 0x01),),
@@ -207,7 +207,7 @@ RV3028 = Chip(
 
 # Micro Crystal RV-8803-C7 application manual, rev 1.6.  A weekday is one bit of seven.
 RV8803 = Chip(
-    addresses=(0x32,),
+    address=0x32,
     registers=0x10,
     seconds=0x00,
     flags=(Bit("V2F", 0x0E, 0x02), Bit("RESET", 0x0F, 0x01)),
@@ -225,7 +225,7 @@ RV8803 = Chip(
 # without a battery ST is 0 after power comes, and that is all it says.  That a write restarts
 # the divider is not said either; what comes of it is measured.
 MCP7940N = Chip(
-    addresses=(0x6F,),
+    address=0x6F,
     registers=0x09,
     seconds=0x00,
     flags=(Bit("ST", 0x00, 0x80, bad=False), Bit("OSCRUN", 0x03, 0x20, bad=False)),

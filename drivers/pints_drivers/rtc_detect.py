@@ -63,7 +63,7 @@ def on_bus(number: int) -> list[FoundRtc]:
     bus = open_bus(number)
     found = []
     try:
-        for address in sorted({a for chip in CHIPS.values() for a in chip.addresses}):
+        for address in sorted({chip.address for chip in CHIPS.values()}):
             place = f"i2c-{number} 0x{address:02x}"
             held = holder(number, address)
             if held:
@@ -84,7 +84,7 @@ def on_bus(number: int) -> list[FoundRtc]:
 def identify(bus: Bus, address: int) -> tuple[tuple[str, ...], str]:
     """The drivers that fit what answers at an address, and what to say of it.  OSError where
     nobody answers."""
-    here = {name: chip for name, chip in CHIPS.items() if address in chip.addresses}
+    here = {name: chip for name, chip in CHIPS.items() if chip.address == address}
     said = bytes(bus.read_i2c_block_data(address, 0, max(c.registers for c in here.values())))
     fitting = [name for name, chip in here.items() if fits(chip, said)]
     certain = tuple(name for name in fitting if wraps(here[name], bus, address, said))

@@ -30,10 +30,15 @@ def add(subparsers: Any) -> None:
         help="the real-time clock: what it says, and which are there",
         description="Show the real-time clock: what it says, whether it vouches for that, how it "
         "drifts.  With `detect`, look for clocks at the addresses where they may be, without "
-        "writing to any, and print the lines that configure them.",
+        "writing to any, and print the lines that configure them.  With `trim`, have the daemon "
+        "take the drift that it has learned off the chip's own rate, for whoever else reads it.",
     )
     parser.add_argument(
-        "what", nargs="?", choices=("show", "detect"), default="show", help="default: %(default)s"
+        "what",
+        nargs="?",
+        choices=("show", "detect", "trim"),
+        default="show",
+        help="default: %(default)s",
     )
     add_status_options(parser)
     parser.set_defaults(run=run)
@@ -46,6 +51,10 @@ def run(args: argparse.Namespace) -> int:
         text = json.dumps({"found": [found_document(f) for f in found]}, indent=2)
         print(text if args.json else detect_text(found))
         return int(not any(f.drivers for f in found))
+    if args.what == "trim":
+        done = ask(socket_path(args), {"command": "rtc-trim"})
+        print(json.dumps(done, indent=2) if args.json else trim_text(done))
+        return 0
     return show(lambda: document(args), rtc_text, lambda told: int(bool(told["flags"])), args)
 
 
@@ -115,6 +124,16 @@ def _set(told: Document) -> str:
     if told["set_by_pints"]:
         return f"by pints, {told['set_at']}: it confirms or disputes the witnesses"
     return "not by pints: it restores the clock and proves nothing"
+
+
+def trim_text(done: Document) -> str:
+    """What was done."""
+    change = done["change_ppm"]
+    if not change:
+        return f"{done['chip']}: as near as its register can tell already"
+    return (
+        f"{done['chip']}: {abs(change):.2f} ppm {'faster' if change > 0 else 'slower'} from now on"
+    )
 
 
 def detect_text(found: list[FoundRtc]) -> str:

@@ -12,6 +12,7 @@ from pints import drivers
 from pints.bootstrap.ticks import Ticks
 from pints.config import RtcConfig
 from pints.drivers import RealTimeClock, RtcReading
+from pints.errors import DeviceError
 from pints.frozen import dataclass
 from pints.shell.attempt import Attempt
 from pints.shell.clock import Clock
@@ -79,6 +80,14 @@ class BoardRtc:
         if self._driver is not None and time is not None:
             left = -(time + nanoseconds(self._driver.first_tick)) % NS
             self._later(seconds(left), partial(self._write, true))
+
+    def trim(self, change: float) -> float:
+        """Make it run faster by the fraction `change`, as nearly as it can; by how much it does.
+        DeviceError where it cannot."""
+        trim = getattr(self._driver, "trim", None)
+        if trim is None:
+            raise DeviceError("this real-time clock cannot be trimmed", "pints rtc")
+        return float(trim(change))
 
     def close(self) -> None:
         """Let go of it."""

@@ -9,7 +9,7 @@ import pytest
 from pints import drivers
 from pints.bootstrap.rtc import Calibration, encode_calibration
 from pints.cli import main
-from pints.cli.rtc import detect_text, rtc_text
+from pints.cli.rtc import detect_text, rtc_text, trim_text
 from pints.drivers import FoundRtc
 from pints.shell.board import board_id
 from pints.timescale import NS, Instant
@@ -99,6 +99,18 @@ def test_what_is_detected(
     assert main(["rtc", "detect"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (-1.2, "ds3231 i2c-1 0x68: 1.20 ppm slower from now on"),
+        (4.34, "ds3231 i2c-1 0x68: 4.34 ppm faster from now on"),
+        (0.0, "ds3231 i2c-1 0x68: as near as its register can tell already"),
+    ],
+)
+def test_what_trimming_did(change: float, text: str) -> None:
+    assert trim_text({"chip": "ds3231 i2c-1 0x68", "change_ppm": change}) == text
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Of a machine with a fake chip and no daemon."""
@@ -158,6 +170,8 @@ def test_a_daemon_tells_of_its_chip(tmp_path: Path, capsys: pytest.CaptureFixtur
         chip.write_text("")
         assert main(["rtc", "--socket", str(device.socket)]) == 0
         assert "not by pints" in capsys.readouterr().out
+        assert main(["rtc", "trim", "--socket", str(device.socket)]) == 1
+        assert "not anchored yet" in capsys.readouterr().err
 
 
 def test_a_daemon_without_a_chip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

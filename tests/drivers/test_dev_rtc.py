@@ -76,6 +76,7 @@ def test_it_is_read(kernel: Kernel, device: str) -> None:
     said = rtc.read()
     assert (said.time, said.flags, said.at) == (TIME + NS // 2, (), CLOCK.read())
     assert said.error == pytest.approx(0.5)
+    assert said.stability == 100e-6
 
 
 @pytest.mark.parametrize(("part", "second"), [(0, 0), (0.4, 0), (0.6, 1)])

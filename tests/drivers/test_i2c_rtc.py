@@ -49,7 +49,7 @@ class Board:
 
 def test_every_chip_is_a_driver_and_has_a_fake() -> None:
     assert set(CHIPS) == set(LAYOUTS) == set(I2C_CHIPS) <= set(RTCS)
-    assert {name: chip.addresses[0] for name, chip in CHIPS.items()} == {
+    assert {name: chip.address for name, chip in CHIPS.items()} == {
         name: layout.address for name, layout in LAYOUTS.items()
     }
 
@@ -225,6 +225,42 @@ def test_the_thermometer(registers: bytes, degrees: float) -> None:
     board.fake.registers[0x11:0x13] = registers
     assert board.rtc.read().temperature == degrees
     assert Board("ds1307").rtc.read().temperature is None
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "change", "after", "done"),
+    [
+        # Aging Offset, two's complement: a chip that runs 1.23 ppm fast is slowed by 12 counts.
+        ("ds3231", 0x00, -1.23e-6, 0x0C, -1.2e-6),
+        ("ds3231", 0x0C, 2.0e-6, 0xF8, 2.0e-6),
+        ("ds3231", 0xFE, -30e-6, 0x7F, -12.9e-6),
+        ("ds3231", 0x00, 30e-6, 0x80, 12.8e-6),
+        ("ds3231", 0x05, 0.04e-6, 0x05, 0.0),
+        # OFFSET, seven bits; MODE is left alone.
+        ("pcf8523", 0x00, -14.648e-6, 0x03, -13.02e-6),
+        ("pcf85063", 0x83, 20e-6, 0xFE, 21.7e-6),
+        ("pcf85063", 0x3F, 400e-6, 0x63, 399.28e-6),
+        ("pcf85063", 0x00, 400e-6, 0x40, 277.76e-6),
+        # OSCTRIM, sign and magnitude: SIGN adds clocks.
+        ("mcp7940n", 0x00, -10e-6, 0x0A, -10.17e-6),
+        ("mcp7940n", 0x0A, 20e-6, 0x8A, 20.35e-6),
+        ("mcp7940n", 0x81, -1e-6, 0x00, -1.017e-6),
+        ("mcp7940n", 0x00, 500e-6, 0xFF, 129.2e-6),
+    ],
+)
+def test_it_is_trimmed(name: str, before: int, change: float, after: int, done: float) -> None:
+    board = Board(name)
+    trim = board.chip.trim
+    assert trim
+    board.fake.registers[trim.register] = before
+    assert board.rtc.trim(change) == pytest.approx(done, rel=1e-3, abs=1e-12)
+    assert board.fake.registers[trim.register] == after
+    assert len(board.bus.written) == (before != after)
+
+
+def test_it_has_nothing_to_be_trimmed_by() -> None:
+    with pytest.raises(DeviceError, match="ds1307 has no register"):
+        Board("ds1307").rtc.trim(1e-6)
 
 
 def test_a_chip_that_was_left_stopped_says_so_and_is_started() -> None:

@@ -177,3 +177,14 @@ def test_it_is_let_go(board: Board) -> None:
     assert not board.bus.open
     board.run(5)
     assert board.refined == []
+
+
+def test_it_is_trimmed(board: Board) -> None:
+    assert board.rtc.trim(-1.23e-6) == pytest.approx(-1.2e-6)
+    assert board.chip.registers[0x10] == 12
+
+
+def test_what_cannot_be_trimmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Board(monkeypatch)
+    with pytest.raises(DeviceError, match="cannot be trimmed"):
+        board.rtc.trim(1e-6)

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from pints.bootstrap.rtc import Calibration
 from pints.config import SourceConfig
-from pints.drivers import RtcReading
+from pints.errors import PintsError
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
 from tests.world.attackers import silence
@@ -148,26 +149,47 @@ def test_drift_is_learned(world: World) -> None:
     device.ends("restored", within=1.0, error=10.0)
 
 
-def test_drift_is_known_in_a_day_once_seconds_are_found(world: World) -> None:
-    """To a tenth of a ppm; by whole seconds it is ten times a hundred."""
-    world.five()
-    device = settled(world, drift=23e-6)
-    device.boot()
-    assert device.reaches("verified", "anchored", within=2 * HOUR)
-
-    def found() -> RtcReading:
-        time = device.rtc.chip.at(world.true_time())
-        return replace(device.rtc.read(), time=time, error=0.005)
-
-    device.core.rtc_written(found())
-    world.run(1.1 * DAY)
-    device.core.rtc_refined(found())
+def learned(device: Device) -> Calibration:
     corroboration = device.core.corroboration
     assert corroboration
     assert corroboration.calibration
-    learned = corroboration.calibration
-    assert learned.drift_error < 1e-6
-    assert abs(learned.drift - 23e-6) <= learned.drift_error
+    return corroboration.calibration
+
+
+def after_a_day(world: World) -> Device:
+    """A device whose chip runs 23 ppm fast, and that knows it."""
+    world.five()
+    device = settled(world, drift=23e-6)
+    device.boot()
+    with pytest.raises(PintsError, match=r"not anchored yet|not measured yet"):
+        device.core.rtc_drift_to_trim()
+    assert device.reaches("verified", "anchored", within=2 * HOUR)
+    device.find_seconds(written=True)
+    world.run(1.1 * DAY)
+    device.find_seconds()
+    return device
+
+
+def test_drift_is_known_in_a_day_once_seconds_are_found(world: World) -> None:
+    """To less than a ppm; by whole seconds it takes a fortnight."""
+    device = after_a_day(world)
+    assert learned(device).drift_error < 1e-6
+    assert abs(learned(device).drift - 23e-6) <= learned(device).drift_error
+
+
+def test_a_chip_that_is_trimmed_is_set_and_measured_anew(world: World) -> None:
+    device = after_a_day(world)
+    change = round(-device.core.rtc_drift_to_trim() / 4.34e-6) * 4.34e-6
+    device.trim_rtc(change)
+    assert device.rtc.writes == 2
+    assert learned(device).ratcheted
+    assert abs(learned(device).drift - (23e-6 + 0.8 * change)) <= learned(device).drift_error
+    device.find_seconds(written=True)
+    world.run(1.1 * DAY)
+    device.find_seconds()
+    assert learned(device).ratcheted
+    assert learned(device).drift_error < 1e-6
+    assert abs(learned(device).drift - (23e-6 + 0.8 * change)) <= learned(device).drift_error
 
 
 def test_rtc_is_written_rarely(world: World) -> None:
