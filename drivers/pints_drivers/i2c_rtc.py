@@ -16,7 +16,7 @@ import logging
 
 from pints.drivers import MachineClock, RealTimeClock, RtcConfig, RtcReading
 from pints.errors import ConfigError, DeviceError
-from pints.timescale import NS, Instant, civil, iso, midnight, nanoseconds, seconds
+from pints.timescale import NS, Instant, Reading, civil, iso, midnight, nanoseconds, seconds
 from pints_drivers.i2c_bus import Bus, again, holder, kernel_clock, open_bus
 from pints_drivers.rtc_chips import CHIPS, Bit, Chip, Setting, Trim
 
@@ -69,14 +69,7 @@ class I2cRtc:
 
     def read(self) -> RtcReading:
         """The second it is in, so half a second more or less, and what the transfer took."""
-        before = self._clock.read()
-        said = self._registers()
-        if not self._chip.latched:
-            for _ in range(READS):
-                before, last = self._clock.read(), said
-                said = self._registers()
-                if said == last:
-                    break
+        before, said = self._at_one_moment()
         took = seconds(self._clock.read().raw - before.raw)
         second, flags = decode(self._chip, said)
         return RtcReading(
@@ -108,6 +101,17 @@ class I2cRtc:
     def close(self) -> None:
         """Close the bus."""
         self._bus.close()
+
+    def _at_one_moment(self) -> tuple[Reading, bytes]:
+        """What all registers say, and when that was begun to be read."""
+        before, said = self._clock.read(), self._registers()
+        if self._chip.latched:
+            return before, said
+        for _ in range(READS):
+            last, before, said = said, self._clock.read(), self._registers()
+            if said == last:
+                return before, said
+        raise DeviceError(f"{self.name}: no two readings agree", "check its wires")
 
     def _registers(self) -> bytes:
         count = self._chip.registers

@@ -205,13 +205,13 @@ RV3028 = Chip(
            (0x0F, 0x40)),
 )  # fmt: skip
 
-# Micro Crystal RV-8803-C7 application manual, rev 1.6.  A weekday is one bit of seven.
+# Micro Crystal RV-8803-C7 application manual, rev 1.6.  A weekday is one bit of seven.  V1F: it
+# has stopped to compensate for temperature, so that its rate is anybody's guess.
 RV8803 = Chip(
     address=0x32,
     registers=0x10,
     seconds=0x00,
-    flags=(Bit("V2F", 0x0E, 0x02), Bit("RESET", 0x0F, 0x01)),
-    warnings=(Bit("V1F", 0x0E, 0x01),),
+    flags=(Bit("V2F", 0x0E, 0x02), Bit("V1F", 0x0E, 0x01), Bit("RESET", 0x0F, 0x01)),
     weekdays=(1, 2, 4, 8, 16, 32, 64),
     stop=Setting(0x0F, 0x01, 0x01),
     cleared=(Setting(0x0E, 0x03, 0),),
@@ -229,9 +229,9 @@ MCP7940N = Chip(
     registers=0x09,
     seconds=0x00,
     flags=(Bit("ST", 0x00, 0x80, bad=False), Bit("OSCRUN", 0x03, 0x20, bad=False)),
-    warnings=(Bit("VBATEN", 0x03, 0x08, bad=False), Bit("PWRFAIL", 0x03, 0x10)),
+    warnings=(Bit("VBATEN", 0x03, 0x08, bad=False),),
     twelve=Bit("12/24", 0x02, DALLAS_12_HOURS),
-    # ST and VBATEN on.  PWRFAIL is off with that.
+    # ST and VBATEN on.  (PWRFAIL only says that the battery has been of use; it is off with that.)
     beside=(0x80, 0, 0, 0x08, 0, 0, 0),
     # Two clocks of 32768 Hz a minute, where CRSTRIM is off, which is how it comes.
     trim=Trim("OSCTRIM", 0x08, 8, 2 / (32768 * 60), two_complement=False),

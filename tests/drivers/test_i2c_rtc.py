@@ -286,6 +286,14 @@ def test_a_read_in_which_a_second_begins_is_made_again() -> None:
     assert answers == []
 
 
+def test_a_chip_of_which_no_two_readings_agree() -> None:
+    board = Board("rv8803")
+    noise = random.Random(1)
+    board.fake.read = lambda register, length: list(noise.randbytes(length))  # type: ignore[method-assign]
+    with pytest.raises(DeviceError, match="no two readings agree"):
+        board.rtc.read()
+
+
 def test_years_it_cannot_hold() -> None:
     board = Board("ds3231")
     for second in (946_684_799, 4_102_444_800):

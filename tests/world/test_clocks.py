@@ -76,6 +76,7 @@ def test_wrong_rtc_delays_nobody(
     world.network_up = True
     device.ends("verified windows", within=2.0, error=GOOD)
     assert device.rtc.writes == 0, "not before the time is anchored"
+    assert device.core.time_for_rtc(device.clock.read()) is None
     assert device.reaches("verified", "anchored", within=2 * HOUR)
     assert device.rtc.writes == 1
     device.stop()
