@@ -6,13 +6,13 @@ of Linux can do them.  An address that a driver of the kernel holds is left to i
 
 import os
 from collections.abc import Callable
-from errno import EACCES, EBUSY, EIO, ENOENT, ENXIO, EPERM, EREMOTEIO
+from errno import EACCES, EBUSY, EIO, ENODEV, ENOENT, ENXIO, EPERM, EREMOTEIO
 from typing import Protocol, TypeVar
 
 from pints.errors import DeviceError
 
 DEVICES = "/sys/bus/i2c/devices"
-NOBODY = (EIO, ENXIO, EREMOTEIO)
+NOBODY = (EIO, ENODEV, ENXIO, EREMOTEIO)
 """What adapters say when no chip answers."""
 MAY_NOT = "see who may use it: ls -l /dev/i2c-*; for the service: drop-in rtc.conf"
 HINTS = {

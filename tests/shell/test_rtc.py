@@ -8,27 +8,15 @@ from pints.config import RtcConfig
 from pints.drivers import MachineClock, RealTimeClock, RtcReading
 from pints.errors import DeviceError
 from pints.remember import Attempts
-from pints.shell.loop import Loop
 from pints.shell.rtc import REOPEN, BoardRtc, Heard
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant, nanoseconds, seconds
 from pints_drivers.fake_i2c import FakeBus, FakeChip
 from pints_drivers.i2c_rtc import I2cRtc
 from pints_drivers.rtc_chips import CHIPS
+from tests.virtual_loop import VirtualLoop
 
 START = Instant(1_790_000_000 * NS + 123_456_789)
-
-
-class VirtualLoop(Loop):
-    """Its waiting is the world's time."""
-
-    def __init__(self, board: "Board") -> None:
-        super().__init__(board.clock)
-        self._board = board
-
-    def _wait(self) -> list[tuple[int, int, object]]:  # type: ignore[override]
-        self._board.now += self._timeout() * 1_000_000
-        return []
 
 
 class Board:
@@ -37,7 +25,7 @@ class Board:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "ds3231") -> None:
         self.now: int = START
         self.clock = SoftwareClock(Instant(0), timebase=lambda: self.now, crystal=30e-6)
-        self.loop = VirtualLoop(self)
+        self.loop = VirtualLoop(self.clock, self.advance)
         self.chip = FakeChip(name, self.tick)
         self.bus = FakeBus(self.chip)
         self.read: list[tuple[str, RtcReading]] = []
@@ -62,6 +50,9 @@ class Board:
     def tick(self) -> int:
         self.now += 1_000_000
         return self.now
+
+    def advance(self, span: int) -> None:
+        self.now += span
 
     def truth(self) -> Instant:
         return Instant(self.now)
