@@ -52,7 +52,8 @@ class RtcReading:
 
 
 class RealTimeClock(Protocol):
-    """A clock with a battery."""
+    """A clock with a battery.  One whose rate can be set has `trim(change: float) -> float`
+    besides: run faster by the fraction `change`, as nearly as it can; by how much it does."""
 
     name: str
     """As reports say it: `ds3231 i2c-1 0x68`."""

@@ -7,8 +7,9 @@ the manufacturers' datasheets, each named above its table.
 
 from typing import NamedTuple
 
-COMPENSATED = 2e-6
-"""What temperature does to the rate of a chip that compensates for it, a fraction."""
+COMPENSATED = 5e-6
+"""What temperature does to the rate of a chip that compensates for it, a fraction: of the worst of
+them, the DS3231M, which looks like any DS3231."""
 BARE = 30e-6
 """The same of a watch crystal, outdoors."""
 REGULAR = 1.0
