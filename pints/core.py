@@ -59,7 +59,7 @@ from pints.worker.messages import (
 
 if TYPE_CHECKING:
     from pints.corroboration import Corroboration
-    from pints.drivers import Fix, RtcReading
+    from pints.drivers import Report, RtcReading
 
 ROUGHTIME = ""
 """Stands for the source of a task that is for no source."""
@@ -225,11 +225,10 @@ class Core:
         """The real-time clock was set, and read again."""
         return self._corroborating.rtc_written(replace(back, at=self._slews.without(back.at)))
 
-    def handle_fix(self, name: str, fix: "Fix", now: Reading) -> list[Action]:
-        """A receiver told the time."""
+    def handle_report(self, name: str, report: "Report", now: Reading) -> list[Action]:
+        """A receiver told something of the time."""
         now = self._without_slews(now)
-        fix = replace(fix, at=self._slews.without(fix.at))
-        return self._follow(self._corroborating.handle_fix(name, fix, now), now)
+        return self._follow(self._corroborating.handle_report(name, report, now), now)
 
     def receiver_lost(self, name: str, now: Reading) -> list[Action]:
         """A receiver was unplugged."""
@@ -356,7 +355,7 @@ class Core:
 
         return Corroboration(
             config, remembered.calibration, remembered.board,
-            self.bootstrap, self.discipline, entropy, now,
+            self.bootstrap, self.discipline, self._slews, entropy, now,
         )  # fmt: skip
 
     @property

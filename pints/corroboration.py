@@ -8,6 +8,7 @@ what it needs are imported only where something of it is configured.
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from pints.actions import Action, Log, ReadRtc, Save, SetRtc, Start
 from pints.bootstrap.engine import Bootstrap
@@ -22,11 +23,12 @@ from pints.bootstrap.rtc import (
     written,
 )
 from pints.config import Config
-from pints.drivers import Fix, RtcReading
+from pints.drivers import Fix, Pulse, Report, RtcReading, Sawtooth
 from pints.roughtime_poll import RoughtimePoll
 from pints.saving import MALFEASANCE_FILE, RTC_FILE
 from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL
+from pints.sync.slew import SlewAccount
 from pints.timescale import DAY, Boot, Reading, after, seconds
 from pints.worker.messages import Failed, Result, RoughtimeHeard
 
@@ -37,7 +39,7 @@ worth nothing, seconds."""
 
 class Corroboration:
     """The real-time clock, the receivers and the Roughtime servers of one boot.  Readings are
-    without slews (`sync.slew`)."""
+    without slews (`sync.slew`), but those in a receiver's reports."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Corroboration:
         board: str,
         bootstrap: Bootstrap,
         discipline: Discipline,
+        slews: SlewAccount,
         entropy: Callable[[int], bytes],
         now: Reading,
     ) -> None:
@@ -57,6 +60,7 @@ class Corroboration:
         """What it said last."""
         self._bootstrap = bootstrap
         self._discipline = discipline
+        self._slews = slews
         self._has_rtc = bool(config.rtc.driver)
         self._read_due: Boot | None = None
         self._roughtime = RoughtimePoll(config.bootstrap.roughtime, entropy, now.boot)
@@ -134,8 +138,13 @@ class Corroboration:
 
     # --- receivers ---
 
-    def handle_fix(self, name: str, fix: Fix, now: Reading) -> list[Action]:
-        """A receiver told the time."""
+    def handle_report(self, name: str, report: Report, now: Reading) -> list[Action]:
+        """A receiver told something of the time."""
+        if isinstance(report, Sawtooth | Pulse):
+            return []
+        return self._handle_fix(name, replace(report, at=self._slews.without(report.at)), now)
+
+    def _handle_fix(self, name: str, fix: Fix, now: Reading) -> list[Action]:
         config, floors = self._receivers[name], self._bootstrap.lenient_floors
         if name not in self._fixes:
             self._fixes[name] = Fixes(name, config.trust, floors)

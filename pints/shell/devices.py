@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pints import drivers
 from pints.config import Config, RefclockConfig
-from pints.drivers import Fix, RealTimeClock, ReferenceClock, RtcReading
+from pints.drivers import RealTimeClock, ReferenceClock, Report, RtcReading
 from pints.errors import DeviceError
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop
@@ -37,14 +37,14 @@ class Devices:
         clock: Clock,
         config: Config,
         attempt: Attempt,
-        on_fix: Callable[[str, Fix], None],
+        on_report: Callable[[str, Report], None],
         on_lost: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._clock = clock
         self._config = config
         self._attempt = attempt
-        self._on_fix = on_fix
+        self._on_report = on_report
         self._on_lost = on_lost
         self._rtc: RealTimeClock | None = None
         self._receivers: dict[str, ReferenceClock] = {}
@@ -99,16 +99,16 @@ class Devices:
 
     def _on_readable(self, config: RefclockConfig, events: int) -> None:
         receiver = self._receivers[config.id]
-        fixes: list[Fix] = []
+        reports: list[Report] = []
 
         def call() -> None:
-            fixes.extend(receiver.fixes())
+            reports.extend(receiver.reports())
             if events & (select.POLLERR | select.POLLNVAL):
                 raise DeviceError(f"{config.id}: unplugged")
 
         good = self._attempt(config.id, call)
-        for fix in fixes:
-            self._on_fix(config.id, fix)
+        for report in reports:
+            self._on_report(config.id, report)
         if not good:
             self._close(config.id)
             self._on_lost(config.id)

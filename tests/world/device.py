@@ -499,7 +499,7 @@ class Device:
             time = receiver.time(self.world.true_time())
             self.rules.heard(name, time, receiver.error)
             fix = Fix(time, receiver.error, self.clock.read())
-            self._do(self.core.handle_fix(name, fix, self.clock.read()))
+            self._do(self.core.handle_report(name, fix, self.clock.read()))
 
 
 def _with_what_is_there(bootstrap: BootstrapConfig, world: World) -> BootstrapConfig:
