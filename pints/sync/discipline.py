@@ -2,9 +2,10 @@
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pints.frozen import dataclass
+from pints.intervals import agreement
 from pints.sample import Sample
 from pints.sync.crystal import FREQUENCY_PRIOR, reach, strayed
 from pints.sync.estimator import Estimate, Estimator
@@ -59,8 +60,10 @@ class Discipline:
         self._at = Raw(0)
         self._joint: Estimator | None = None
         self._joined: frozenset[str] = frozenset()
-        self._followed: frozenset[str] = frozenset()
+        self.followed: frozenset[str] = frozenset()
         """The members of the last choice."""
+        self.authenticated = False
+        """Whether the best of them authenticates itself."""
         self._unheard: deque[Sample] = deque(maxlen=HISTORY)
         """Samples since the last choice: who may have a say is not known before the next."""
         self._watched: dict[str, int] = {}
@@ -112,7 +115,7 @@ class Discipline:
                 if name in self.sources
             ],
             self.selection.best if self.selection else "",
-            self._followed,
+            self.followed,
         )
         if choice is None:
             return None
@@ -125,7 +128,8 @@ class Discipline:
         if trusted and choice.best in trusted:
             marks |= dict.fromkeys(members - trusted, LEFT_OUT)
             members = trusted
-        self._followed = members
+        self.followed = members
+        self.authenticated = usable[choice.best]
         estimate = self._estimate(members, choice, raw)
         # The truth is in the interval, whatever the samples make probable.
         phase = min(max(estimate.phase, choice.low), choice.high)
@@ -155,6 +159,15 @@ class Discipline:
         # nothing of it surer.
         chosen, span = self.selection, seconds(raw - self._at)
         return chosen.distance + reach(span, chosen.cautious_skew, chosen.wander)
+
+    def between(self, raw: Raw, names: Collection[str]) -> tuple[Instant, Instant] | None:
+        """Between which instants most of these sources have true time at a raw instant."""
+        said = {n: self.sources[n].interval(raw) for n in names if n in self.sources}
+        found = agreement(said)
+        if found is None or self._base is None:
+            return None
+        zero = raw + self._base
+        return Instant(zero + nanoseconds(found.low)), Instant(zero + nanoseconds(found.high))
 
     @property
     def drift(self) -> float:
