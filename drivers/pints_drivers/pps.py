@@ -1,7 +1,7 @@
 """Pulses that the kernel stamps: /dev/pps0 and its like (RFC 2783, linux/pps.h).
 
 The kernel notes the time in the interrupt's first half, so a stamp is late by the interrupt's
-latency alone: a few microseconds on a Pi, more while others hold interrupts off.
+latency alone: a few microseconds on a Pi, more when others hold interrupts off.
 
 `poll` is of no use on such a device: until Linux 6.16 it says "readable" whether or not there was
 a pulse.  So the last pulse is fetched from time to time; its sequence number tells a new one.
@@ -17,8 +17,8 @@ from pints.drivers import MachineClock, Pulse, RefclockConfig
 from pints.errors import DeviceError
 from pints.timescale import NS
 
-ERROR = 20e-6
-"""Bound of an interrupt's latency, but for rare ones, which the filter drops; seconds."""
+ERROR = 10e-6
+"""Bound of an interrupt's latency on a Pi, but for rare ones, which the filter drops; seconds."""
 
 CAPTURE = {"assert": 0x01, "clear": 0x02}
 """PPS_CAPTUREASSERT and PPS_CAPTURECLEAR of `mode`."""
@@ -53,7 +53,6 @@ class Pps:
         self.name = config.id
         self._clock = clock
         self._edge = config.edge
-        self._error = ERROR
         try:
             self._file = os.open(config.device, os.O_RDWR | os.O_CLOEXEC)
         except OSError as e:
@@ -79,7 +78,7 @@ class Pps:
             return []
         self._sequence = sequence
         at = self._clock.stamp(stamp)
-        return [] if at is None else [Pulse(at, self._error)]
+        return [] if at is None else [Pulse(at, ERROR)]
 
     def close(self) -> None:
         """Close the device."""

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Collection, Mapping
 
 from pints.frozen import dataclass
-from pints.intervals import agreement
 from pints.sample import Sample
 from pints.sync.crystal import FREQUENCY_PRIOR, reach, strayed
 from pints.sync.estimator import Estimate, Estimator
@@ -161,13 +160,13 @@ class Discipline:
         return chosen.distance + reach(span, chosen.cautious_skew, chosen.wander)
 
     def between(self, raw: Raw, names: Collection[str]) -> tuple[Instant, Instant] | None:
-        """Between which instants most of these sources have true time at a raw instant."""
-        said = {n: self.sources[n].interval(raw) for n in names if n in self.sources}
-        found = agreement(said)
-        if found is None or self._base is None:
+        """Between which instants any of these sources may have true time at a raw instant."""
+        said = [self.sources[name].interval(raw) for name in names if name in self.sources]
+        if not said or self._base is None:
             return None
+        low, high = min(low for low, _ in said), max(high for _, high in said)
         zero = raw + self._base
-        return Instant(zero + nanoseconds(found.low)), Instant(zero + nanoseconds(found.high))
+        return Instant(zero + nanoseconds(low)), Instant(zero + nanoseconds(high))
 
     @property
     def drift(self) -> float:
