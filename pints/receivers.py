@@ -102,9 +102,9 @@ class Receivers:
         if fix.error < FINE:
             ticks = self._filter(name, sample.reference_id)
             ticks.add(Tick(fix.at, sample.time, fix.error))
-            averaged = ticks.sample(fix.leap) if fixes.steady else None
-            if averaged is not None and not config.noselect:
-                self._discipline.add(averaged)
+            for averaged in ticks.samples(fix.leap) if fixes.steady else ():
+                if not config.noselect:
+                    self._discipline.add(averaged)
         elif fixes.steady and not config.noselect:
             # One of many is enough: its error is the receiver's, which the next one shares.
             last = self._discipline.last(name)
@@ -124,13 +124,14 @@ class Receivers:
             return self._said(name, known, numbering.complaint)
         self._waiting.discard(name)
         ticks.add(tick)
-        sample = ticks.sample()
-        if sample is None:
+        samples = ticks.samples()
+        if not samples:
             return None
         self._complaints.pop(name, None)
         if config.noselect:
             return None
-        self._discipline.add(sample)
+        for sample in samples:
+            self._discipline.add(sample)
         return []
 
     def _said(self, name: str, known: Span | None, complaint: str) -> list[Action] | None:

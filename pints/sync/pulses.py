@@ -139,30 +139,38 @@ class Filter:
         self._ticks.append(tick)
         self._new += 1
 
-    def sample(self, leap: int = 0) -> Sample | None:
-        """What those say that came since the last sample, once they are enough."""
+    def samples(self, leap: int = 0) -> list[Sample]:
+        """What those say together that came since the last sample, once they are enough.  The
+        first are given one by one: nothing else tells so soon how fast the crystal is."""
         if self._new < BATCH:
-            return None
+            return []
         ticks = list(self._ticks)
         late = {_nearest(s.time): nanoseconds(s.error) for s in self._sawteeth}
         phases = [tick.phase + late.get(_nearest(tick.time), 0) for tick in ticks]
         strays, self.spread = _strays(ticks, phases)
-        first = len(ticks) - self._new
+        recent = range(len(ticks) - self._new, len(ticks))
         self._new = 0
-        good = [n for n in range(first, len(ticks)) if abs(strays[n]) <= GATE * self.spread]
-        self.refused += len(ticks) - first - len(good)
-        if not good:
-            return None
-        raw = Raw(sum(ticks[n].at.raw for n in good) // len(good))
+        good = [n for n in recent if abs(strays[n]) <= GATE * self.spread]
+        self.refused += len(recent) - len(good)
+        begins = len(recent) == len(ticks)
+        groups = [[n] for n in good] if begins else [good] if good else []
+        return [
+            self._mean([ticks[n] for n in group], [phases[n] for n in group], leap)
+            for group in groups
+        ]
+
+    def _mean(self, ticks: list[Tick], phases: list[int], leap: int) -> Sample:
+        count = len(ticks)
+        raw = Raw(sum(tick.at.raw for tick in ticks) // count)
         return Sample(
             source=self._source,
             raw=raw,
-            boot=Boot(sum(ticks[n].at.boot for n in good) // len(good)),
-            time=Instant(raw + sum(phases[n] for n in good) // len(good)),
+            boot=Boot(sum(tick.at.boot for tick in ticks) // count),
+            time=Instant(raw + sum(phases) // count),
             delay=0.0,
-            dispersion=DISPERSION * self.spread / math.sqrt(len(good)),
+            dispersion=DISPERSION * self.spread / math.sqrt(count),
             root_delay=0.0,
-            root_dispersion=max(ticks[n].error for n in good),
+            root_dispersion=max(tick.error for tick in ticks),
             stratum=0,
             leap=leap,
             reference_id=self._reference_id,
