@@ -5,6 +5,7 @@ evidence at all: they sharpen what others, whom the clock follows, know already.
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 
 from pints.actions import Action, Log
@@ -37,7 +38,7 @@ class Receivers:
         slews: SlewAccount,
     ) -> None:
         self._configs = {config.id: config for config in configs}
-        self._locks = locks(configs)
+        self._locks = {one.id: lock for one in configs for lock in locks(one, configs)}
         """Which receiver alone numbers whose pulses, where the configuration says so."""
         self._bootstrap = bootstrap
         self._discipline = discipline
@@ -73,6 +74,11 @@ class Receivers:
         """The receivers whose fixes a clock may follow."""
         steady = (name for name, fixes in self._fixes.items() if fixes.steady)
         return [name for name in steady if not self._configs[name].noselect]
+
+    @property
+    def pulsing(self) -> Collection[str]:
+        """The receivers that give pulses."""
+        return self._pulses.keys()
 
     def pulses(self, now: Reading) -> dict[str, bool]:
         """The receivers whose pulses a clock may follow, as those agree with the witnesses who
