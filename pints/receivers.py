@@ -17,13 +17,13 @@ from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL
 from pints.sync.pulses import UNMISTAKABLE, Filter, Numbering, Span, Tick
 from pints.sync.slew import SlewAccount
-from pints.timescale import Instant, Reading, nanoseconds, seconds, span
+from pints.timescale import Instant, Raw, Reading, nanoseconds, seconds, span
 
 FINE = 1e-3
 """Fixes surer than this, seconds, are averaged.  Those of a serial line share a delay that
 wanders, so that many are worth no more than one."""
 SILENT = 16.0
-"""Seconds without a pulse after which they are followed no more."""
+"""Seconds after which what was within others' bounds then is followed no more."""
 
 
 class Receivers:
@@ -47,6 +47,8 @@ class Receivers:
         self._filters: dict[str, Filter] = {}
         self._pulses: dict[str, Numbering] = {}
         """Of those that give pulses."""
+        self._within: dict[str, Raw] = {}
+        """When a pulse or a fine fix was last where others allow it to be."""
         self._waiting: set[str] = set()
         """Whose pulses are known to lack a number."""
         self._complaints: dict[str, str] = {}
@@ -64,7 +66,7 @@ class Receivers:
 
     def lost(self, name: str, now: Reading) -> list[Action]:
         """A receiver was unplugged."""
-        for known in (self._fixes, self._filters, self._pulses, self._complaints):
+        for known in (self._fixes, self._filters, self._pulses, self._within, self._complaints):
             known.pop(name, None)
         self._waiting.discard(name)
         self._discipline.forget(name)
@@ -80,14 +82,13 @@ class Receivers:
         """The receivers that give pulses."""
         return self._pulses.keys()
 
-    def pulses(self, now: Reading) -> dict[str, bool]:
-        """The receivers whose pulses a clock may follow, as those agree with the witnesses who
-        number them; and whether these authenticate themselves."""
+    def sharpening(self, now: Reading) -> dict[str, bool]:
+        """The receivers that a clock may follow because they just sharpen what others say whom
+        it follows; and whether these authenticate themselves."""
         found: dict[str, bool] = {}
-        for name in self._pulses:
-            last, lock = self._filters[name].last, self._locks.get(name)
-            fresh = last is not None and seconds(now.raw - last.at.raw) <= SILENT
-            if not fresh or self._configs[name].noselect:
+        for name, since in self._within.items():
+            lock = self._locks.get(name)
+            if self._configs[name].noselect or seconds(now.raw - since) > SILENT:
                 continue
             if lock is None:
                 found[name] = self._discipline.authenticated
@@ -107,7 +108,11 @@ class Receivers:
         sample = fix_sample(fix, name, floors)
         if fix.error < FINE:
             ticks = self._filter(name, sample.reference_id)
-            ticks.add(Tick(fix.at, sample.time, fix.error))
+            tick = Tick(fix.at, sample.time, fix.error)
+            ticks.add(tick)
+            known = self._known(name, fix.at)
+            if known is not None and known.allows(tick):
+                self._within[name] = fix.at.raw
             for averaged in ticks.samples(fix.leap) if fixes.steady else ():
                 if not config.noselect:
                     self._discipline.add(averaged)
@@ -129,6 +134,7 @@ class Receivers:
         if tick is None:
             return self._said(name, known, numbering.complaint)
         self._waiting.discard(name)
+        self._within[name] = pulse.at.raw
         ticks.add(tick)
         samples = ticks.samples()
         if not samples:
@@ -170,6 +176,6 @@ class Receivers:
     def _known(self, name: str, at: Reading) -> Span | None:
         """What those have to say of an instant who number these pulses."""
         lock = self._locks.get(name)
-        who = self._discipline.followed.difference(self._pulses) if lock is None else {lock}
+        who = self._discipline.followed - {name, *self._pulses} if lock is None else {lock}
         between = self._discipline.between(at.raw, who)
         return Span(*between) if between else None

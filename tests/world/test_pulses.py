@@ -91,6 +91,5 @@ def test_pulses_end_with_the_fixes_that_number_them(world: World) -> None:
     assert device.core.discipline.selection.best == "fake-pps pps0"
     receiver.plugged = False
     world.run(60.0)
-    assert not device.core.corroboration or not device.core.corroboration.receivers.pulses(
-        device.clock.read()
-    )
+    assert device.core.corroboration is not None
+    assert not device.core.corroboration.receivers.sharpening(device.clock.read())
