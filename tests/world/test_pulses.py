@@ -15,7 +15,7 @@ from tests.world.world import PulsePerSecond, Receiver, World
 MICROSECOND = 1e-6
 
 
-def kept(world: World, pulses: PulsePerSecond, span: float = 2 * HOUR) -> list[float]:
+def kept(world: World, pulses: PulsePerSecond, span: float = HOUR) -> list[float]:
     """What the clock is off once it was verified half an hour ago."""
     world.five(delay=0.01, queue=0.002)
     device = Device(world, pulses=[pulses], crystal=30e-6)
