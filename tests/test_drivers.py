@@ -1,5 +1,7 @@
 """The table of drivers: what is named is loaded, nothing else is, and errors say what to do."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,12 +39,12 @@ def test_every_driver_of_the_table_is_there(driver: Driver) -> None:
     """With its file; its libraries may be absent here."""
     module, _, name = driver.place.partition(":")
     file = Path(__file__).parent.parent / "drivers" / f"{module.replace('.', '/')}.py"
-    assert f"class {name}" in file.read_text()
+    assert re.search(rf"^(class|def) {name}\b", file.read_text(), re.M)
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("fake_rtc", "did you mean 'fake-rtc'?"), ("sundial", "known here: fake-rtc")],
+    [("fake_rtc", "did you mean 'fake-rtc'?"), ("sundial", "known here: dev, fake-rtc, ds1307")],
 )
 def test_an_unknown_driver_names_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=rf"^\[rtc\] driver: unknown driver '{name}'$") as e:
@@ -84,4 +86,15 @@ def test_nothing_is_imported_that_nobody_named() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = done.stdout.split()
     assert "pints.drivers" in modules
-    assert not [name for name in modules if name.startswith("pints_drivers")]
+    assert not [name for name in modules if name.startswith(("pints_drivers", "smbus2"))]
+
+
+def test_the_kernels_clock_needs_no_library() -> None:
+    code = "import sys, pints_drivers.dev_rtc, pints_drivers.i2c_rtc; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    modules = set(done.stdout.split())
+    assert "pints_drivers.dev_rtc" in modules
+    assert not modules & {"smbus2", "datetime", "asyncio", "ssl", "hashlib", "tempfile"}

@@ -24,6 +24,7 @@ COMMANDS = {
     "authdata": "reports",
     "bootstrap": "reports",
     "serverstats": "reports",
+    "rtc": "rtc",
     "wait": "control",
     "save": "control",
     "settime": "settime",
