@@ -59,7 +59,7 @@ from pints.worker.messages import (
 
 if TYPE_CHECKING:
     from pints.corroboration import Corroboration
-    from pints.drivers import Fix, RtcReading
+    from pints.drivers import Report, RtcReading
 
 ROUGHTIME = ""
 """Stands for the source of a task that is for no source."""
@@ -243,16 +243,16 @@ class Core:
         """It was made to run faster by the fraction `change`."""
         return self._corroborating.rtc_trimmed(change)
 
-    def handle_fix(self, name: str, fix: "Fix", now: Reading) -> list[Action]:
-        """A receiver told the time."""
+    def handle_report(self, name: str, report: "Report", now: Reading) -> list[Action]:
+        """A receiver told something of the time."""
         now = self._without_slews(now)
-        fix = replace(fix, at=self._slews.without(fix.at))
-        return self._follow(self._corroborating.handle_fix(name, fix, now), now)
+        actions = self._corroborating.receivers.handle(name, report, now)
+        return [] if actions is None else self._follow(actions, now)
 
     def receiver_lost(self, name: str, now: Reading) -> list[Action]:
         """A receiver was unplugged."""
         now = self._without_slews(now)
-        return self._follow(self._corroborating.receiver_lost(name, now), now)
+        return self._follow(self._corroborating.receivers.lost(name, now), now)
 
     def set_time(self, time: Instant, now: Reading) -> list[Action]:
         """The operator says that it is `time` now.  UntrustedTimeError where it is known
@@ -370,7 +370,7 @@ class Core:
 
         return Corroboration(
             config, remembered.calibration, remembered.board,
-            self.bootstrap, self.discipline, entropy, now,
+            self.bootstrap, self.discipline, self._slews, entropy, now,
         )  # fmt: skip
 
     @property
@@ -390,7 +390,8 @@ class Core:
             self.associations[source].drop_session(why, now.boot)
             self.discipline.forget(source)
         self.bootstrap.dropped.clear()
-        selection = self.steering.choose(self._answering(), now)
+        sharpening = self.corroboration.receivers.sharpening(now) if self.corroboration else {}
+        selection = self.steering.choose(self._answering(), sharpening, now)
         stepped = now
         for action in self._noted(actions, now):
             if isinstance(action, SetClock):
@@ -434,7 +435,7 @@ class Core:
         for a in self._sources():
             if a.reach and a.unanswered < LOST_AFTER and not a.config.noselect:
                 yield a.id, a.config.nts and a.id not in self.config.network
-        for name in self.corroboration.usable() if self.corroboration else ():
+        for name in self.corroboration.receivers.usable() if self.corroboration else ():
             yield name, True
 
     def _interval(self, source: str) -> float:

@@ -418,7 +418,7 @@ class Daemon:
 
         return Devices(
             self.loop, self.clock, self.config, self._attempts.attempt,
-            lambda name, fix: self._do(self.core.handle_fix(name, fix, self.clock.read())),
+            lambda name, said: self._do(self.core.handle_report(name, said, self.clock.read())),
             lambda name: self._do(self.core.receiver_lost(name, self.clock.read())),
         )  # fmt: skip
 

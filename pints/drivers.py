@@ -86,17 +86,43 @@ class Fix:
     """NTP's leap indicator, where the receiver tells of a coming leap second."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A second began when the machine's clocks stood at `at`.  Which one it does not say."""
+
+    at: Reading
+    error: float
+    """Bound of all that lies between the second's beginning and `at`, seconds, but for what the
+    configuration corrects: the antenna's cable, the time from an edge to its stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sawtooth:
+    """By how much a receiver knows that one of its pulses misses the second: it can place it on
+    an edge of its own oscillator only (UBX TIM-TP qErr).  Said before or after the pulse."""
+
+    time: Instant
+    """The second that the pulse begins, near enough to tell it from its neighbours, weeks rolled
+    over as in a Fix."""
+    error: float
+    """By how much the pulse comes late, seconds; negative: early."""
+
+
+Report = Fix | Pulse | Sawtooth
+
+
 class ReferenceClock(Protocol):
-    """A receiver that tells the time by itself."""
+    """A receiver that tells the time, or the beginning of each second, by itself."""
 
     name: str
     """As reports say it: `gps /dev/ttyAMA0`."""
 
     def fileno(self) -> int:
-        """Readable when there is something for `fixes`."""
+        """Readable when there is something for `reports`; -1 where nothing wakes: then it is called
+        twice a second."""
 
-    def fixes(self) -> Iterable[Fix]:
-        """Read once what is there, and give every complete fix in it; none is common."""
+    def reports(self) -> Iterable[Report]:
+        """Read once what is there, and give every complete report in it; none is common."""
 
     def close(self) -> None:
         """Let go of the device."""
@@ -137,6 +163,11 @@ RTCS: Mapping[str, Driver] = {
 }
 REFCLOCKS: Mapping[str, Driver] = {
     "fake-gps": Driver("pints_drivers.fake_gps:FakeGps"),
+    "fake-pps": Driver("pints_drivers.fake_pps:FakePps"),
+    "gpio-pps": Driver("pints_drivers.gpio_pps:GpioPps", "gpio"),
+    "pps": Driver("pints_drivers.pps:Pps"),
+    "shm": Driver("pints_drivers.shm:Shm"),
+    "sock": Driver("pints_drivers.sock:Sock"),
 }
 """The built-in names.  A name with a colon in it is the place of somebody else's driver."""
 DETECTOR = Driver("pints_drivers.rtc_detect:detect", "rtc")

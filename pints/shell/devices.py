@@ -11,15 +11,17 @@ from functools import partial
 
 from pints import drivers
 from pints.config import Config, RefclockConfig
-from pints.drivers import Fix, ReferenceClock
+from pints.drivers import ReferenceClock, Report
 from pints.errors import DeviceError
 from pints.shell.attempt import Attempt
 from pints.shell.clock import Clock
-from pints.shell.loop import Loop
+from pints.shell.loop import Loop, Timer
 from pints.timescale import after
 
 REOPEN = 10.0
 """Seconds until a receiver that failed is looked for again."""
+UNTOLD = 0.5
+"""Seconds between two looks at a receiver that wakes nobody: one a second would miss some."""
 
 
 class Devices:
@@ -31,16 +33,18 @@ class Devices:
         clock: Clock,
         config: Config,
         attempt: Attempt,
-        on_fix: Callable[[str, Fix], None],
+        on_report: Callable[[str, Report], None],
         on_lost: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._clock = clock
         self._config = config
         self._attempt = attempt
-        self._on_fix = on_fix
+        self._on_report = on_report
         self._on_lost = on_lost
         self._receivers: dict[str, ReferenceClock] = {}
+        self._timers: dict[str, Timer] = {}
+        """Of those that are looked at unasked."""
 
     def begin(self) -> None:
         """Open the receivers."""
@@ -56,25 +60,37 @@ class Devices:
         def call() -> None:
             receiver = drivers.open_refclock(config, self._clock)
             self._receivers[config.id] = receiver
-            self._loop.register(
-                receiver.fileno(), select.POLLIN, partial(self._on_readable, config)
-            )
+            if receiver.fileno() < 0:
+                self._look_at(config, 0.0)
+            else:
+                self._loop.register(
+                    receiver.fileno(), select.POLLIN, partial(self._on_readable, config)
+                )
 
         if not self._attempt(config.id, call):
             self._loop.call_at(after(self._clock.boot(), REOPEN), partial(self._open, config))
 
+    def _look_at(self, config: RefclockConfig, wait: float) -> None:
+        """Ask one that wakes nobody, again and again."""
+
+        def look() -> None:
+            self._look_at(config, UNTOLD)
+            self._on_readable(config, 0)
+
+        self._timers[config.id] = self._loop.call_at(after(self._clock.boot(), wait), look)
+
     def _on_readable(self, config: RefclockConfig, events: int) -> None:
         receiver = self._receivers[config.id]
-        fixes: list[Fix] = []
+        reports: list[Report] = []
 
         def call() -> None:
-            fixes.extend(receiver.fixes())
+            reports.extend(receiver.reports())
             if events & (select.POLLERR | select.POLLNVAL):
                 raise DeviceError(f"{config.id}: unplugged")
 
         good = self._attempt(config.id, call)
-        for fix in fixes:
-            self._on_fix(config.id, fix)
+        for report in reports:
+            self._on_report(config.id, report)
         if not good:
             self._close(config.id)
             self._on_lost(config.id)
@@ -82,5 +98,9 @@ class Devices:
 
     def _close(self, name: str) -> None:
         receiver = self._receivers.pop(name)
-        self._loop.unregister(receiver.fileno())
+        timer = self._timers.pop(name, None)
+        if timer is None:
+            self._loop.unregister(receiver.fileno())
+        else:
+            self._loop.cancel(timer)
         receiver.close()
