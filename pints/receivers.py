@@ -51,7 +51,8 @@ class Receivers:
         """When a pulse or a fine fix was last where others allow it to be."""
         self._waiting: set[str] = set()
         """Whose pulses are known to lack a number."""
-        self._complaints: dict[str, str] = {}
+        self._blamed: set[str] = set()
+        """Whose pulses are known to begin no second."""
 
     def handle(self, name: str, report: Report, now: Reading) -> list[Action] | None:
         """A receiver told something of the time; None where that changes nothing."""
@@ -66,9 +67,10 @@ class Receivers:
 
     def lost(self, name: str, now: Reading) -> list[Action]:
         """A receiver was unplugged."""
-        for known in (self._fixes, self._filters, self._pulses, self._within, self._complaints):
+        for known in (self._fixes, self._filters, self._pulses, self._within):
             known.pop(name, None)
         self._waiting.discard(name)
+        self._blamed.discard(name)
         self._discipline.forget(name)
         return self._bootstrap.withdraw(name, now)
 
@@ -139,7 +141,7 @@ class Receivers:
         samples = ticks.samples()
         if not samples:
             return None
-        self._complaints.pop(name, None)
+        self._blamed.discard(name)
         if config.noselect:
             return None
         for sample in samples:
@@ -156,8 +158,8 @@ class Receivers:
             doubt = "" if known is None else f", only to {span(known.doubt)}"
             text = f"{name}: no second yet: the time is not known by {who}{doubt}"
             return [Log(logging.INFO, text)]
-        if complaint and name not in self._complaints:
-            self._complaints[name] = complaint
+        if complaint and name not in self._blamed:
+            self._blamed.add(name)
             return [Log(logging.WARNING, complaint)]
         return None
 
