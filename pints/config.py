@@ -39,6 +39,12 @@ class SourceConfig:
     operator: str = option("", "who runs it; sources that share an operator are one witness")
     minpoll: int = option(6, "shortest polling interval, log2 s", low=0, high=12)
     maxpoll: int = option(10, "longest polling interval, log2 s", low=0, high=12)
+    interleaved: str = option(
+        "auto",
+        "have each answer's true time of departure told by the next one (RFC 9769), where the "
+        "server can; auto: of servers within 2 ms, asked once a minute or more often",
+        choices=("auto", "always", "never"),
+    )
     noselect: bool = option(False, "measure it, but never use it")
 
     @property

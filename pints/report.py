@@ -193,6 +193,7 @@ class Reporter:
                     "error": sample.distance if sample else None,
                     "delay": sample.delay if sample else None,
                     "authenticated": association.config.nts,
+                    "interleaved": association.counters.interleaved,
                     "failure": _failure(association),
                 }
             )

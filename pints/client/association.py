@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from pints.address import Address
 from pints.client import packets
-from pints.client.packets import Counters, Pending, Request
+from pints.client.packets import Counters, Exchange, Pending, Request
 from pints.client.retry import FRESH, Backoff, Retry
 from pints.client.schedule import Schedule
 from pints.client.session import Session
@@ -29,6 +29,12 @@ LOST_AFTER = 3
 """Unanswered polls after which a source counts as lost."""
 RESERVE = 2
 """Cookies of good keys that are not spent faster than once in a polling interval."""
+INTERLEAVED_WITHIN = 2e-3
+"""Round trip of the servers that are asked for interleaved answers where that is "auto", s: on
+longer ways queues hide what they would tell."""
+INTERLEAVED_POLL = 6
+"""The longest interval at which they are, log2 s: what they tell is that old, and within a minute
+crystals wander by less than a server takes from its program to its network card."""
 ASK_NAME_EVERY = 32
 """Unanswered polls between look-ups of a plain source's name, once it is lost."""
 
@@ -84,6 +90,8 @@ class Association:
         self._turn = 0
         """Which address is asked: the next one after each unanswered request."""
         self._pending: Pending | None = None
+        self._previous: Exchange | None = None
+        """The last exchange, if an interleaved answer may tell of it."""
         self._ignored = False
         """A poll that did leave was not answered, and none has been since."""
         self._unasked = False
@@ -152,7 +160,10 @@ class Association:
                 self._unasked = self.reach > 0
                 self.schedule.missed(now, again=self._unasked)
             return None
-        request, self._pending = packets.compose(self.session, self.address, self._entropy, now)
+        previous, self._previous = self._previous, None
+        request, self._pending = packets.compose(
+            self.session, self.address, self._entropy, now, previous
+        )
         self._unasked = False
         self.counters.requests += 1
         if in_turn:
@@ -171,6 +182,7 @@ class Association:
     def network_changed(self, now: Boot) -> None:
         """The network may have come up.  What it kept from being asked is asked soon; what
         rule R12 says must wait, waits."""
+        self._previous = None  # would tell the server that who came by another way is the same
         self.retry.hasten(now)
         pending = self._pending
         silent = self._unasked or (pending is not None and not pending.useful)
@@ -192,6 +204,7 @@ class Association:
     def found_addresses(self, addresses: tuple[Address, ...], now: Boot) -> None:
         """Where the NTP server is."""
         self.addresses = addresses
+        self._previous = None
         self._turn = 0
         self.retry.succeeded()
         self.failure = None
@@ -253,8 +266,10 @@ class Association:
         pending.answered = session is not None or not packet.kiss_code
         if packet.kiss_code:
             return self._kiss(packet.kiss_code, received.boot)
+        exchange = Exchange(sent, received, error, packet.receive)
+        before = pending.previous if packet.origin == pending.receive else None
         try:
-            sample = packets.measure(self.id, packet, sent, received, error, near)
+            sample = packets.measure(self.id, packet, before or exchange, near)
         except PeerError as e:
             self.counters.refused += 1
             return Remark(logging.INFO, f"{self.id}: {e}", e.hint or _SPOILT_HINT)
@@ -266,6 +281,8 @@ class Association:
         self._ignored = False
         self.reach = self.reach | 1
         self.counters.answers += 1
+        self.counters.interleaved += before is not None
+        self._previous = exchange if self._interleaves(sample.delay) else None
         self.last_answer = received.boot
         self.schedule.answered(pending.sent)
         return sample
@@ -284,6 +301,12 @@ class Association:
         if self._naks > 1 or not session.cookies or silent:
             self.retry.want(now)
         return bool(session.cookies)
+
+    def _interleaves(self, delay: float) -> bool:
+        """Whether the next answer should tell when the last one had left."""
+        wanted = self.config.interleaved
+        worth = delay < INTERLEAVED_WITHIN and self.poll <= INTERLEAVED_POLL
+        return self.schedule.steady and (wanted == "always" or (wanted == "auto" and worth))
 
     def _can_spare(self, now: Boot) -> bool:
         """Whether a request out of turn leaves something to ask with until new keys come."""

@@ -4,9 +4,14 @@ Guarantees:
 - no packet repeats a cookie, a unique identifier or a transmit timestamp, and the latter says
   nothing of our clock (data minimization);
 - an answer is good only for the request it answers, and, where keys are had, under them.
+
+In the interleaved mode (RFC 9769) a request names the answer before it, by the server's receive
+timestamp, and is answered with the moment when that one really left: later by a polling
+interval, but without the server's way from its program to its network card.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pints.address import Address
 from pints.client.session import Session
@@ -33,6 +38,20 @@ class Request:
     packet: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer, as seen from here."""
+
+    sent: Reading
+    """When the request left."""
+    received: Reading
+    """When the answer came."""
+    error: float
+    """How far these two may be off, seconds."""
+    arrival: int
+    """When the request came, by the server's wire timestamp."""
+
+
 @dataclass(slots=True)
 class Counters:
     """What `pints authdata` and `pints sources` count."""
@@ -41,6 +60,8 @@ class Counters:
     answers: int = 0
     refused: int = 0
     naks: int = 0
+    interleaved: int = 0
+    """Of the answers, those that told when the one before had left."""
     exchanges: int = 0
     last_exchange: Boot | None = None
 
@@ -51,6 +72,10 @@ class Pending:
 
     sent: Boot
     transmit: int
+    receive: int | None = None
+    """An interleaved answer repeats this instead; None: none was asked for."""
+    previous: Exchange | None = None
+    """What such an answer tells of."""
     identifier: bytes = b""
     session: Session | None = None
     cookie: bytes = b""
@@ -70,29 +95,42 @@ class Pending:
 
 
 def compose(
-    session: Session | None, address: Address, entropy: Callable[[int], bytes], now: Boot
+    session: Session | None,
+    address: Address,
+    entropy: Callable[[int], bytes],
+    now: Boot,
+    previous: Exchange | None = None,
 ) -> tuple[Request, Pending]:
-    """A request, with a cookie of the session if there is one."""
+    """A request, with a cookie of the session if there is one.  With a previous exchange, an
+    interleaved answer that tells of it is welcome."""
     transmit = int.from_bytes(entropy(8), "big") | 1
-    header = ntp.encode(ntp.Packet(ntp.MODE_CLIENT, transmit))
+    pending = Pending(now, transmit)
+    header = ntp.Packet(ntp.MODE_CLIENT, transmit)
+    if previous is not None:
+        # Never `transmit`, whose last bit is set: the answer must show which of them it meant.
+        pending.receive = int.from_bytes(entropy(8), "big") & ~1 or 2
+        pending.previous = previous
+        header = replace(header, origin=previous.arrival, receive=pending.receive)
+    packet = ntp.encode(header)
     if session is None:
-        return Request(address, header), Pending(now, transmit)
+        return Request(address, packet), pending
     cookie = session.take_cookie()
     identifier = entropy(nts.UNIQUE_IDENTIFIER_LENGTH)
     missing = nts.MAX_COOKIES - len(session.cookies)
     fitting = MAX_REQUEST_COOKIES // (len(cookie) + 4)
     packet = nts.seal_request(
-        header, identifier, cookie, max(0, min(missing, fitting) - 1),
+        packet, identifier, cookie, max(0, min(missing, fitting) - 1),
         session.ciphers.c2s, entropy(session.algorithm.nonce_length),
     )  # fmt: skip
-    return Request(address, packet), Pending(now, transmit, identifier, session, cookie)
+    pending.identifier, pending.session, pending.cookie = identifier, session, cookie
+    return Request(address, packet), pending
 
 
 def read(data: bytes, pending: Pending) -> ntp.Packet | None:
     """The header of an answer to this request; None if it is none.  WireError for nonsense."""
     packet = ntp.decode(data)
     mine = packet.mode == ntp.MODE_SERVER and packet.version == ntp.VERSION
-    return packet if mine and packet.origin == pending.transmit else None
+    return packet if mine and packet.origin in (pending.transmit, pending.receive) else None
 
 
 def authenticate(packet: ntp.Packet, data: bytes, pending: Pending) -> tuple[bytes, ...] | None:
@@ -104,23 +142,22 @@ def authenticate(packet: ntp.Packet, data: bytes, pending: Pending) -> tuple[byt
     return nts.open_response(data, pending.identifier, pending.session.ciphers.s2c).cookies
 
 
-def measure(
-    source: str, packet: ntp.Packet, sent: Reading, received: Reading, error: float, near: Instant
-) -> Sample:
-    """What the answer says of the time, not authenticated yet.  PeerError if that is nothing.
+def measure(source: str, packet: ntp.Packet, exchange: Exchange, near: Instant) -> Sample:
+    """What an answer says of the time, not authenticated yet: of its own exchange, or of the one
+    before if it is interleaved.  PeerError if that is nothing.
 
-    `error` is how far `sent` and `received` may be off (s), `near` any instant within 68 years
-    of the truth.
+    `near` is any instant within 68 years of the truth.
     """
     if packet.leap == ntp.LEAP_UNKNOWN or not 0 < packet.stratum < ntp.MAX_STRATUM:
         raise PeerError(
             "server says it is not synchronized",
             "it has no time to give yet: try another one, or later",
         )
-    if not packet.receive or not packet.transmit:
+    if not exchange.arrival or not packet.transmit:
         raise PeerError("answer without timestamps")
-    arrival = ntp.unfold(packet.receive, near)
+    arrival = ntp.unfold(exchange.arrival, near)
     departure = ntp.unfold(packet.transmit, near)
+    sent, received = exchange.sent, exchange.received
     trip = received.raw - sent.raw
     stay = departure - arrival
     if not -STAMPS_APART <= stay <= trip + STAMPS_APART:
@@ -134,7 +171,7 @@ def measure(
         boot=Boot(sent.boot + (received.boot - sent.boot) // 2),
         time=Instant(arrival + stay // 2),
         delay=max(seconds(trip - stay), precision),
-        dispersion=precision + error + apart + DRIFT * seconds(trip),
+        dispersion=precision + exchange.error + apart + DRIFT * seconds(trip),
         root_delay=packet.root_delay,
         root_dispersion=packet.root_dispersion,
         stratum=packet.stratum,

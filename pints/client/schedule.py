@@ -41,6 +41,11 @@ class Schedule:
         self._probe: int | None = 0
         """Which request since it fell silent comes next; None while it answers."""
 
+    @property
+    def steady(self) -> bool:
+        """Whether it answers, and the first burst is over."""
+        return self._probe is None and not self._burst
+
     def begin(self, now: Boot, burst: bool = False) -> None:
         """There is something new to ask with: at once, and again soon if it is not answered."""
         self.due = now

@@ -21,14 +21,17 @@ SIGMAS = 3.0
 """Standard deviations of what was learned that a hard bound holds."""
 
 _DRIFT, _WITHIN, _MOST = 1e-6, 1024.0, 15e-6
+_WARMING = 30.0
+"""Seconds that it takes heat to get to a crystal."""
 
 
 def unseen(span: float) -> float:
     """By how much, seconds, a crystal that was steady may have gone astray within `span` seconds
-    without a measurement: heat changes its frequency by 1 ppm within a polling interval, and by
-    another one in each that follows, up to the 15 ppm of RFC 5905 (PHI)."""
+    without a measurement: heat changes its frequency by 1 ppm within a polling interval, not at
+    once, and by another one in each that follows, up to the 15 ppm of RFC 5905 (PHI)."""
     grown = min(span, (_MOST / _DRIFT - 1) * _WITHIN)
-    return _DRIFT * grown * (1 + grown / (2 * _WITHIN)) + _MOST * (span - grown)
+    strayed = _DRIFT * grown * (1 + grown / (2 * _WITHIN)) + _MOST * (span - grown)
+    return strayed + _DRIFT * _WARMING * math.expm1(-span / _WARMING)
 
 
 def reach(span: float, skew: float, wander: float) -> float:

@@ -173,7 +173,7 @@ class Estimator:
     @property
     def cautious_skew(self) -> float:
         """The same for bounds: what few samples say of their own spread is not worth much."""
-        return self.skew * (1 + FEW / max(self.samples, 1))
+        return self.skew * (1 + (FEW / max(self.samples, 1)) ** 2)
 
     @property
     def wander(self) -> float:
