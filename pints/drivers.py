@@ -132,6 +132,7 @@ RTCS: Mapping[str, Driver] = {
 }
 REFCLOCKS: Mapping[str, Driver] = {
     "fake-gps": Driver("pints_drivers.fake_gps:FakeGps"),
+    "gps": Driver("pints_drivers.gps:Gps", "gps"),
 }
 """The built-in names.  A name with a colon in it is the place of somebody else's driver."""
 
