@@ -55,6 +55,10 @@ class Line:
         """Plug it in: there is a port at `path`."""
         self._far, self._near = os.openpty()
         tty.setraw(self._near)
+        # Who does not set a speed (`cat`) gets the right one.
+        settings = termios.tcgetattr(self._near)
+        settings[4] = settings[5] = getattr(termios, f"B{self.baud}")
+        termios.tcsetattr(self._near, termios.TCSANOW, settings)
         os.set_blocking(self._far, False)
         self.path.symlink_to(os.ttyname(self._near))
 
