@@ -93,17 +93,28 @@ class RefclockConfig:
     driver: str = option(MISSING, "name of its driver")
     device: str = option("", "file of the device")
     baud: int = option(0, "speed of its serial line; 0: it is found", low=0, high=4_000_000)
+    trust: bool = option(False, "believe its date: it can be spoofed from the roadside")
+    noselect: bool = option(False, "measure it, but never use it")
+    lock: str = option(
+        "", "driver, or driver and device, of the receiver that says which second its pulses "
+        "begin; empty: whoever the clock follows",
+    )  # fmt: skip
+    edge: str = option(
+        "assert",
+        "edge of the pulse that begins the second: assert (rising) or clear (falling)",
+        choices=("assert", "clear"),
+    )
+    pin: int = option(-1, "line of the GPIO chip that the pulses come in by", low=-1, high=1023)
     offset: float = option(
         0.0, "by how much it is late, seconds: its antenna's cable, its serial line",
         low=-1.0, high=1.0,
     )  # fmt: skip
-    trust: bool = option(False, "believe its date: it can be spoofed from the roadside")
-    noselect: bool = option(False, "measure it, but never use it")
 
     @property
     def id(self) -> str:
         """Names it everywhere."""
-        return f"{self.driver} {self.device}".strip()
+        pin = str(self.pin) if self.pin >= 0 else ""
+        return " ".join(filter(None, (self.driver, self.device, pin)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +336,12 @@ def check(config: Config, path: str) -> None:
                 f"{path}: [[refclock]] {receiver.id} stands there twice", "remove one of the two"
             )
         seen.add(receiver.id)
+        if receiver.lock and receiver.id not in locks(config.refclocks):
+            others = [r.id for r in config.refclocks if r.id != receiver.id]
+            raise ConfigError(
+                f"{path}: [[refclock]] {receiver.id}: lock: no other receiver '{receiver.lock}'",
+                nearest(receiver.lock, others) if others else "name one, or leave lock out",
+            )
     for source in (*config.sources, *config.anchors):
         if source.id in seen:
             raise ConfigError(
@@ -342,6 +359,16 @@ def check(config: Config, path: str) -> None:
         raise ConfigError(f"{path}: [server] needs both certificate and key, or neither")
     if server.certificate and not server.listen:
         raise ConfigError(f"{path}: [server] has a certificate but listens nowhere", "set listen")
+
+
+def locks(receivers: tuple[RefclockConfig, ...]) -> dict[str, str]:
+    """Of each receiver with a lock, whom that names."""
+    return {
+        receiver.id: other.id
+        for receiver in receivers
+        for other in receivers
+        if other is not receiver and receiver.lock in (other.driver, other.id)
+    }
 
 
 def tables() -> dict[str, type[Any]]:

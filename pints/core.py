@@ -228,12 +228,13 @@ class Core:
     def handle_report(self, name: str, report: "Report", now: Reading) -> list[Action]:
         """A receiver told something of the time."""
         now = self._without_slews(now)
-        return self._follow(self._corroborating.handle_report(name, report, now), now)
+        actions = self._corroborating.receivers.handle(name, report, now)
+        return [] if actions is None else self._follow(actions, now)
 
     def receiver_lost(self, name: str, now: Reading) -> list[Action]:
         """A receiver was unplugged."""
         now = self._without_slews(now)
-        return self._follow(self._corroborating.receiver_lost(name, now), now)
+        return self._follow(self._corroborating.receivers.lost(name, now), now)
 
     def set_time(self, time: Instant, now: Reading) -> list[Action]:
         """The operator says that it is `time` now.  UntrustedTimeError where it is known
@@ -375,7 +376,8 @@ class Core:
             self.associations[source].drop_session(why, now.boot)
             self.discipline.forget(source)
         self.bootstrap.dropped.clear()
-        selection = self.steering.choose(self._answering(), now)
+        pulses = self.corroboration.receivers.pulses(now) if self.corroboration else {}
+        selection = self.steering.choose(self._answering(), pulses, now)
         stepped = now
         for action in self._noted(actions, now):
             if isinstance(action, SetClock):
@@ -419,7 +421,7 @@ class Core:
         for a in self._sources():
             if a.reach and a.unanswered < LOST_AFTER and not a.config.noselect:
                 yield a.id, a.config.nts and a.id not in self.config.network
-        for name in self.corroboration.usable() if self.corroboration else ():
+        for name in self.corroboration.receivers.usable() if self.corroboration else ():
             yield name, True
 
     def _interval(self, source: str) -> float:

@@ -8,11 +8,9 @@ what it needs are imported only where something of it is configured.
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from pints.actions import Action, Log, ReadRtc, Save, SetRtc, Start
 from pints.bootstrap.engine import Bootstrap
-from pints.bootstrap.gps import Fixes, fix_sample
 from pints.bootstrap.roughtime import judge
 from pints.bootstrap.rtc import (
     Calibration,
@@ -23,11 +21,11 @@ from pints.bootstrap.rtc import (
     written,
 )
 from pints.config import Config
-from pints.drivers import Fix, Pulse, Report, RtcReading, Sawtooth
+from pints.drivers import RtcReading
+from pints.receivers import Receivers
 from pints.roughtime_poll import RoughtimePoll
 from pints.saving import MALFEASANCE_FILE, RTC_FILE
 from pints.sync.discipline import Discipline
-from pints.sync.poll import RECEIVER_INTERVAL
 from pints.sync.slew import SlewAccount
 from pints.timescale import DAY, Boot, Reading, after, seconds
 from pints.worker.messages import Failed, Result, RoughtimeHeard
@@ -39,7 +37,7 @@ worth nothing, seconds."""
 
 class Corroboration:
     """The real-time clock, the receivers and the Roughtime servers of one boot.  Readings are
-    without slews (`sync.slew`), but those in a receiver's reports."""
+    without slews (`sync.slew`)."""
 
     def __init__(
         self,
@@ -60,14 +58,12 @@ class Corroboration:
         """What it said last."""
         self._bootstrap = bootstrap
         self._discipline = discipline
-        self._slews = slews
         self._has_rtc = bool(config.rtc.driver)
         self._read_due: Boot | None = None
         self._roughtime = RoughtimePoll(config.bootstrap.roughtime, entropy, now.boot)
         self._asked = now
         """When the servers were."""
-        self._receivers = {r.id: r for r in config.refclocks}
-        self._fixes: dict[str, Fixes] = {}
+        self.receivers = Receivers(config.refclocks, bootstrap, discipline, slews)
 
     def begin(self) -> list[Action]:
         """Read the real-time clock, at once."""
@@ -135,40 +131,6 @@ class Corroboration:
     def _keep_calibration(self) -> list[Action]:
         assert self.calibration is not None
         return [Save(RTC_FILE, encode_calibration(self.calibration, self._board))]
-
-    # --- receivers ---
-
-    def handle_report(self, name: str, report: Report, now: Reading) -> list[Action]:
-        """A receiver told something of the time."""
-        if isinstance(report, Sawtooth | Pulse):
-            return []
-        return self._handle_fix(name, replace(report, at=self._slews.without(report.at)), now)
-
-    def _handle_fix(self, name: str, fix: Fix, now: Reading) -> list[Action]:
-        config, floors = self._receivers[name], self._bootstrap.lenient_floors
-        if name not in self._fixes:
-            self._fixes[name] = Fixes(name, config.trust, floors)
-        fixes = self._fixes[name]
-        said = fixes.hear(fix)
-        if fixes.steady and not config.noselect:
-            # One of many is enough: its error is the receiver's, which the next one shares.
-            last = self._discipline.last(name)
-            if last is None or seconds(fix.at.raw - last.raw) >= RECEIVER_INTERVAL:
-                self._discipline.add(fix_sample(fix, name, floors))
-        if said is None or config.noselect:
-            return []
-        return self._bootstrap.offer(said, now)
-
-    def receiver_lost(self, name: str, now: Reading) -> list[Action]:
-        """A receiver was unplugged."""
-        self._fixes.pop(name, None)
-        self._discipline.forget(name)
-        return self._bootstrap.withdraw(name, now)
-
-    def usable(self) -> list[str]:
-        """The receivers that a clock may follow."""
-        steady = (name for name, fixes in self._fixes.items() if fixes.steady)
-        return [name for name in steady if not self._receivers[name].noselect]
 
     # --- Roughtime ---
 

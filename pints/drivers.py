@@ -108,7 +108,8 @@ class ReferenceClock(Protocol):
     """As reports say it: `gps /dev/ttyAMA0`."""
 
     def fileno(self) -> int:
-        """Readable when there is something for `reports`."""
+        """Readable when there is something for `reports`; -1 where nothing wakes: then it is called
+        twice a second."""
 
     def reports(self) -> Iterable[Report]:
         """Read once what is there, and give every complete report in it; none is common."""
@@ -132,7 +133,12 @@ RTCS: Mapping[str, Driver] = {
 }
 REFCLOCKS: Mapping[str, Driver] = {
     "fake-gps": Driver("pints_drivers.fake_gps:FakeGps"),
+    "fake-pps": Driver("pints_drivers.fake_pps:FakePps"),
+    "gpio-pps": Driver("pints_drivers.gpio_pps:GpioPps", "gpio"),
     "gps": Driver("pints_drivers.gps:Gps", "gps"),
+    "pps": Driver("pints_drivers.pps:Pps"),
+    "shm": Driver("pints_drivers.shm:Shm"),
+    "sock": Driver("pints_drivers.sock:Sock"),
 }
 """The built-in names.  A name with a colon in it is the place of somebody else's driver."""
 

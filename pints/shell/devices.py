@@ -15,11 +15,13 @@ from pints.config import Config, RefclockConfig
 from pints.drivers import RealTimeClock, ReferenceClock, Report, RtcReading
 from pints.errors import DeviceError
 from pints.shell.clock import Clock
-from pints.shell.loop import Loop
+from pints.shell.loop import Loop, Timer
 from pints.timescale import Instant, after
 
 REOPEN = 10.0
 """Seconds until a receiver that failed is looked for again."""
+UNTOLD = 0.5
+"""Seconds between two looks at a receiver that wakes nobody: one a second would miss some."""
 
 
 class Attempt(Protocol):
@@ -48,6 +50,8 @@ class Devices:
         self._on_lost = on_lost
         self._rtc: RealTimeClock | None = None
         self._receivers: dict[str, ReferenceClock] = {}
+        self._timers: dict[str, Timer] = {}
+        """Of those that are looked at unasked."""
 
     def begin(self) -> None:
         """Open the receivers."""
@@ -90,12 +94,24 @@ class Devices:
         def call() -> None:
             receiver = drivers.open_refclock(config, self._clock)
             self._receivers[config.id] = receiver
-            self._loop.register(
-                receiver.fileno(), select.POLLIN, partial(self._on_readable, config)
-            )
+            if receiver.fileno() < 0:
+                self._look_at(config, 0.0)
+            else:
+                self._loop.register(
+                    receiver.fileno(), select.POLLIN, partial(self._on_readable, config)
+                )
 
         if not self._attempt(config.id, call):
             self._loop.call_at(after(self._clock.boot(), REOPEN), partial(self._open, config))
+
+    def _look_at(self, config: RefclockConfig, wait: float) -> None:
+        """Ask one that wakes nobody, again and again."""
+
+        def look() -> None:
+            self._look_at(config, UNTOLD)
+            self._on_readable(config, 0)
+
+        self._timers[config.id] = self._loop.call_at(after(self._clock.boot(), wait), look)
 
     def _on_readable(self, config: RefclockConfig, events: int) -> None:
         receiver = self._receivers[config.id]
@@ -116,5 +132,9 @@ class Devices:
 
     def _close(self, name: str) -> None:
         receiver = self._receivers.pop(name)
-        self._loop.unregister(receiver.fileno())
+        timer = self._timers.pop(name, None)
+        if timer is None:
+            self._loop.unregister(receiver.fileno())
+        else:
+            self._loop.cancel(timer)
         receiver.close()
