@@ -12,6 +12,7 @@ from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.gps import Fixes, fix_sample, unfold
 from pints.config import RefclockConfig, locks
 from pints.drivers import Fix, Pulse, Report, Sawtooth
+from pints.frozen import dataclass
 from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL
 from pints.sync.pulses import UNMISTAKABLE, Filter, Numbering, Span, Tick
@@ -25,6 +26,18 @@ SILENT = 16.0
 """Seconds without a pulse after which they are followed no more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a receiver said last, and whether that counts."""
+
+    steady: bool
+    """Its fixes agree with each other; it is known which seconds its pulses begin."""
+    pulses: bool
+    time: Instant
+    error: float
+    at: Reading
+
+
 class Receivers:
     """All receivers of one boot.  Readings are without slews (`sync.slew`), but those in
     reports."""
@@ -36,8 +49,8 @@ class Receivers:
         discipline: Discipline,
         slews: SlewAccount,
     ) -> None:
-        self._configs = {config.id: config for config in configs}
-        self._locks = locks(configs)
+        self.configs = {config.id: config for config in configs}
+        self.locks = locks(configs)
         """Which receiver alone numbers whose pulses, where the configuration says so."""
         self._bootstrap = bootstrap
         self._discipline = discipline
@@ -72,16 +85,28 @@ class Receivers:
     def usable(self) -> list[str]:
         """The receivers whose fixes a clock may follow."""
         steady = (name for name, fixes in self._fixes.items() if fixes.steady)
-        return [name for name in steady if not self._configs[name].noselect]
+        return [name for name in steady if not self.configs[name].noselect]
+
+    def standing(self, name: str) -> Standing | None:
+        """Of one that has said something since it was plugged in."""
+        if name in self._pulses:
+            tick = self._filters[name].last
+            if tick is None:
+                return None
+            return Standing(name not in self._waiting, True, tick.time, tick.error, tick.at)
+        fixes = self._fixes.get(name)
+        if fixes is None or fixes.last is None:
+            return None
+        return Standing(fixes.steady, False, fixes.last.time, fixes.last.error, fixes.last.at)
 
     def pulses(self, now: Reading) -> dict[str, bool]:
         """The receivers whose pulses a clock may follow, as those agree with the witnesses who
         number them; and whether these authenticate themselves."""
         found: dict[str, bool] = {}
         for name in self._pulses:
-            last, lock = self._filters[name].last, self._locks.get(name)
+            last, lock = self._filters[name].last, self.locks.get(name)
             fresh = last is not None and seconds(now.raw - last.at.raw) <= SILENT
-            if not fresh or self._configs[name].noselect:
+            if not fresh or self.configs[name].noselect:
                 continue
             if lock is None:
                 found[name] = self._discipline.authenticated
@@ -92,7 +117,7 @@ class Receivers:
     # --- private -------------------------------------------------------------------------
 
     def _fix(self, name: str, fix: Fix, now: Reading) -> list[Action]:
-        config, floors = self._configs[name], self._bootstrap.lenient_floors
+        config, floors = self.configs[name], self._bootstrap.lenient_floors
         if name not in self._fixes:
             self._fixes[name] = Fixes(name, config.trust, floors)
         fixes = self._fixes[name]
@@ -115,7 +140,7 @@ class Receivers:
         return self._bootstrap.offer(said, now)
 
     def _pulse(self, name: str, pulse: Pulse) -> list[Action] | None:
-        config = self._configs[name]
+        config = self.configs[name]
         numbering = self._pulses.setdefault(name, Numbering(name))
         ticks = self._filter(name, b"PPS\0")
         known = self._known(name, pulse.at)
@@ -140,7 +165,7 @@ class Receivers:
             if name in self._waiting:
                 return None
             self._waiting.add(name)
-            who = self._configs[name].lock or "anybody whom the clock follows"
+            who = self.configs[name].lock or "anybody whom the clock follows"
             doubt = "" if known is None else f", only to {span(known.doubt)}"
             text = f"{name}: no second yet: the time is not known by {who}{doubt}"
             return [Log(logging.INFO, text)]
@@ -153,7 +178,7 @@ class Receivers:
         """It is for the pulses that the receiver numbers."""
         time = unfold(report.time, self._bootstrap.lenient_floors.hard)
         for pulses in self._pulses:
-            if self._locks.get(pulses) == name:
+            if self.locks.get(pulses) == name:
                 self._filters[pulses].correct(Sawtooth(time, report.error))
 
     def _filter(self, name: str, reference_id: bytes) -> Filter:
@@ -163,7 +188,7 @@ class Receivers:
 
     def _known(self, name: str, at: Reading) -> Span | None:
         """What those have to say of an instant who number these pulses."""
-        lock = self._locks.get(name)
+        lock = self.locks.get(name)
         who = self._discipline.followed.difference(self._pulses) if lock is None else {lock}
         between = self._discipline.between(at.raw, who)
         return Span(*between) if between else None

@@ -34,20 +34,22 @@ class Reporter:
 
     def __init__(self, daemon: "Daemon") -> None:
         self._daemon = daemon
-        self._commands: dict[str, Callable[[Reading], Document]] = {
+        self.commands: dict[str, Callable[[Reading], Document]] = {
             "status": self._status,
             "tracking": self._tracking,
             "sources": self._sources,
             "authdata": self._authdata,
             "bootstrap": self._bootstrap,
+            "refclocks": self._refclocks,
+            "gps": self._refclocks,
             "serverstats": self._serverstats,
         }
 
     def answer(self, command: str) -> Document:
         """The document of a command; PintsError for one that does not exist."""
-        if command not in self._commands:
-            raise PintsError(f"no command '{command}'", ", ".join(self._commands))
-        return self._commands[command](self._daemon.clock.read())
+        if command not in self.commands:
+            raise PintsError(f"no command '{command}'", ", ".join(self.commands))
+        return self.commands[command](self._daemon.clock.read())
 
     def reached(self, level: str) -> bool:
         """Whether the trust state is at least this."""
@@ -341,6 +343,16 @@ class Reporter:
     def _failures(self) -> Document:
         associations = self._daemon.core.associations.values()
         return {a.id: _failure(a) for a in associations if a.failure is not None}
+
+    def _refclocks(self, now: Reading) -> Document:
+        # Imported when somebody asks: the daemon does without it.
+        from pints.receiver_report import rows_of
+
+        core, devices = self._daemon.core, self._daemon.devices
+        if core.corroboration is None or devices is None or not core.config.refclocks:
+            raise PintsError("this pints has no receiver", "add a [[refclock]] to pints.toml")
+        receivers, failing = core.corroboration.receivers, self._daemon.attempts.failing
+        return {"refclocks": rows_of(receivers, core.discipline, devices.details, failing, now)}
 
     def _serverstats(self, now: Reading) -> Document:
         server = self._daemon.server

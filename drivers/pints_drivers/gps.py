@@ -9,11 +9,11 @@ import errno
 import fcntl
 import os
 import termios
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from serial import Serial, SerialException
 
-from pints.drivers import MachineClock, RefclockConfig, Report
+from pints.drivers import Details, MachineClock, RefclockConfig, Report
 from pints.errors import DeviceError
 from pints.timescale import Raw, seconds
 from pints_drivers.gnss.epochs import Epochs
@@ -80,15 +80,15 @@ class Gps:
         self._judge_speed(bool(heard), len(data), at.raw)
         return [said for one in heard if (said := self._epochs.hear(one)) is not None]
 
-    def details(self) -> Mapping[str, object]:
-        """For `pints gps`."""
-        return {
-            "speed": self._speeds[self._speed] if self._has_speed else None,
-            "fix": self._epochs.fixed(self._clock.read().raw),
-            "satellites": self._epochs.satellites,
-            "sentences": dict(self._epochs.counts),
-            "noise": self._stream.noise,
-        }
+    def details(self) -> Details:
+        """The receiver as it is now."""
+        return Details(
+            fix=self._epochs.fixed(self._clock.read().raw),
+            satellites=self._epochs.satellites,
+            speed=self._speeds[self._speed] if self._has_speed else None,
+            sentences=self._epochs.counts,
+            noise=self._stream.noise,
+        )
 
     def close(self) -> None:
         """Let go of the port."""

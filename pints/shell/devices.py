@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pints import drivers
 from pints.config import Config, RefclockConfig
-from pints.drivers import RealTimeClock, ReferenceClock, Report, RtcReading
+from pints.drivers import Detailed, Details, RealTimeClock, ReferenceClock, Report, RtcReading
 from pints.errors import DeviceError
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop, Timer
@@ -82,6 +82,11 @@ class Devices:
 
         self._attempt("rtc", call)
         return read[0] if read else None
+
+    def details(self, name: str) -> Details | None:
+        """What a receiver tells of itself, if it does and is there."""
+        receiver: object = self._receivers.get(name)
+        return receiver.details() if isinstance(receiver, Detailed) else None
 
     def close(self) -> None:
         """Let go of all."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from serial import Serial
 
 from pints.config import Config, RefclockConfig
-from pints.drivers import Fix, Report, open_refclock
+from pints.drivers import Detailed, Details, Fix, ReferenceClock, Report, open_refclock
 from pints.errors import DeviceError
 from pints.shell.devices import REOPEN, Devices
 from pints.shell.loop import Loop
@@ -29,6 +29,11 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     yield desk
     desk.close()
+
+
+def details(driver: ReferenceClock) -> Details:
+    assert isinstance(driver, Detailed)
+    return driver.details()
 
 
 def fixes(desk: Desk) -> list[Fix]:
@@ -72,7 +77,7 @@ def test_the_speed_is_found(tmp_path: Path, baud: int) -> None:
         driver = desk.open()
         desk.play(desk.seconds_of(25))
         assert len(fixes(desk)) >= 3
-        assert driver.details()["speed"] == baud  # type: ignore[attr-defined]
+        assert details(driver).speed == baud
         assert desk.passed < 26 * NS
     finally:
         desk.close()
@@ -91,7 +96,7 @@ def test_a_receiver_that_changes_its_speed_is_followed(desk: Desk) -> None:
     desk.play(desk.seconds_of(3))
     desk.line.baud = 38400
     desk.play(desk.seconds_of(int(FAITH) + 10))
-    assert driver.details()["speed"] == 38400  # type: ignore[attr-defined]
+    assert details(driver).speed == 38400
 
 
 def test_what_no_speed_makes_sense_of_is_said(desk: Desk) -> None:
@@ -105,7 +110,7 @@ def test_what_no_speed_makes_sense_of_is_said(desk: Desk) -> None:
 def test_noise_on_a_silent_line_changes_nothing(desk: Desk) -> None:
     driver = desk.open()
     desk.play((n * 5.0, b"\xff") for n in range(ENOUGH - 1))
-    assert driver.details()["speed"] == gps.SPEEDS[0]  # type: ignore[attr-defined]
+    assert details(driver).speed == gps.SPEEDS[0]
 
 
 def test_a_receiver_that_stammers_keeps_its_speed(desk: Desk) -> None:
@@ -113,7 +118,7 @@ def test_a_receiver_that_stammers_keeps_its_speed(desk: Desk) -> None:
     desk.play(desk.seconds_of(3))
     desk.play((n, b"$GPRMC,0003" * 20) for n in range(int(FAITH) - 1))
     desk.play(desk.seconds_of(3))
-    assert driver.details()["speed"] == 9600  # type: ignore[attr-defined]
+    assert details(driver).speed == 9600
 
 
 # --- the plug --------------------------------------------------------------------------------
@@ -249,10 +254,5 @@ def test_noise_is_no_fix_and_breaks_nothing(desk: Desk, pieces: list[bytes]) -> 
 def test_details(desk: Desk) -> None:
     driver = desk.open()
     desk.play([(0.0, b"noise\r\n"), *desk.seconds_of(2)])
-    assert driver.details() == {  # type: ignore[attr-defined]
-        "speed": 9600,
-        "fix": True,
-        "satellites": 8,
-        "sentences": {"GGA": 2, "RMC": 2, "ZDA": 2},
-        "noise": 5,
-    }
+    sentences = {"GGA": 2, "RMC": 2, "ZDA": 2}
+    assert details(driver) == Details(True, 8, 9600, sentences, noise=5)
