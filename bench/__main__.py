@@ -9,7 +9,7 @@ from bench.machine import machine
 from bench.programs import MissingError
 
 BENCHMARKS = (
-    "restore", "writes", "worker", "replies", "loopback", "verified", "memory", "refclock",
+    "restore", "writes", "worker", "replies", "loopback", "verified", "memory", "gps", "refclock",
     "accuracy", "month", "lived",
 )  # fmt: skip
 """Modules of this package, the longest last.  Each has GOAL and `measure(runs)`, where `runs`

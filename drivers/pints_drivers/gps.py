@@ -73,9 +73,13 @@ class Gps:
         """What follows from the bytes that came."""
         at = self._clock.read()
         try:
-            data = self._port.read(MOST)
-        except (SerialException, OSError):
-            raise DeviceError(f"{self.name}: no longer there", HINTS[errno.ENOENT]) from None
+            data = os.read(self._port.fileno(), MOST)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            raise DeviceError(f"{self.name}: no longer there", HINTS[errno.ENOENT])
         heard = list(self._stream.feed(data, at))
         self._judge_speed(bool(heard), len(data), at.raw)
         return [said for one in heard if (said := self._epochs.hear(one)) is not None]
@@ -101,6 +105,7 @@ class Gps:
             port = Serial(device, self._speeds[0], timeout=0, exclusive=True)
             # That lock is for those who ask for one; this keeps all others out, too.
             fcntl.ioctl(port, termios.TIOCEXCL)
+            os.set_blocking(port.fileno(), False)
         except (SerialException, OSError, ValueError) as e:
             raise self._refused(getattr(e, "errno", None), device) from None
         return port

@@ -9,6 +9,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pints.timescale import Boot, Instant, Raw, Reading, nanoseconds, seconds
 from pints_drivers.gnss import nmea, ubx
@@ -31,8 +32,7 @@ class Heard:
     late: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """One read of the port."""
 
     end: int
@@ -60,8 +60,6 @@ class Stream:
         held_up = self._last is not None and len(data) > PROMPT
         late = seconds(at.raw - self._last.raw) if self._last and held_up else 0.0
         self._last = at
-        if not data:
-            return
         self._end += len(data)
         self._reads.append(_Read(self._end, at, late))
         self._buffer += data
@@ -92,8 +90,9 @@ class Stream:
 
     def _skip(self, count: int) -> None:
         """Over noise; what ends lines is none."""
-        self.noise += len(self._buffer[:count].strip(BETWEEN))
-        del self._buffer[:count]
+        if count:
+            self.noise += len(self._buffer[:count].strip(BETWEEN))
+            del self._buffer[:count]
 
     def _began(self) -> tuple[Reading, float]:
         """When the buffer's first byte came: those after it in the same read came later."""
