@@ -6,7 +6,7 @@ text.  What is not in them is an error that names file, key and the nearest key 
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, replace
 from typing import Any, cast
 
@@ -336,11 +336,14 @@ def check(config: Config, path: str) -> None:
                 f"{path}: [[refclock]] {receiver.id} stands there twice", "remove one of the two"
             )
         seen.add(receiver.id)
-        if receiver.lock and receiver.id not in locks(config.refclocks):
-            others = [r.id for r in config.refclocks if r.id != receiver.id]
+    for receiver in config.refclocks:
+        others = locks(receiver, config.refclocks)
+        if receiver.lock and len(others) != 1:
+            found = "two receivers" if others else "no other receiver"
+            known = [r.id for r in config.refclocks if r is not receiver]
             raise ConfigError(
-                f"{path}: [[refclock]] {receiver.id}: lock: no other receiver '{receiver.lock}'",
-                nearest(receiver.lock, others) if others else "name one, or leave lock out",
+                f"{path}: [[refclock]] {receiver.id}: lock: {found} '{receiver.lock}'",
+                f"known here: {', '.join(known)}" if known else "name one, or leave lock out",
             )
     for source in (*config.sources, *config.anchors):
         if source.id in seen:
@@ -361,14 +364,9 @@ def check(config: Config, path: str) -> None:
         raise ConfigError(f"{path}: [server] has a certificate but listens nowhere", "set listen")
 
 
-def locks(receivers: tuple[RefclockConfig, ...]) -> dict[str, str]:
-    """Of each receiver with a lock, whom that names."""
-    return {
-        receiver.id: other.id
-        for receiver in receivers
-        for other in receivers
-        if other is not receiver and receiver.lock in (other.driver, other.id)
-    }
+def locks(receiver: RefclockConfig, known: Iterable[RefclockConfig]) -> list[str]:
+    """Whom a receiver's lock names: one, in a configuration that was checked, or nobody."""
+    return [r.id for r in known if r is not receiver and receiver.lock in (r.driver, r.id)]
 
 
 def tables() -> dict[str, type[Any]]:

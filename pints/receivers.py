@@ -5,6 +5,7 @@ evidence at all: they sharpen what others, whom the clock follows, know already.
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 
 from pints.actions import Action, Log
@@ -50,7 +51,7 @@ class Receivers:
         slews: SlewAccount,
     ) -> None:
         self.configs = {config.id: config for config in configs}
-        self.locks = locks(configs)
+        self.locks = {one.id: lock for one in configs for lock in locks(one, configs)}
         """Which receiver alone numbers whose pulses, where the configuration says so."""
         self._bootstrap = bootstrap
         self._discipline = discipline
@@ -98,6 +99,11 @@ class Receivers:
         if fixes is None or fixes.last is None:
             return None
         return Standing(fixes.steady, False, fixes.last.time, fixes.last.error, fixes.last.at)
+
+    @property
+    def pulsing(self) -> Collection[str]:
+        """The receivers that give pulses."""
+        return self._pulses.keys()
 
     def pulses(self, now: Reading) -> dict[str, bool]:
         """The receivers whose pulses a clock may follow, as those agree with the witnesses who

@@ -307,6 +307,8 @@ class Reporter:
         asked += [
             Asked(receiver.id, Kind.RECEIVER, "no three fixes in a row tell one time yet")
             for receiver in core.config.refclocks
+            # Pulses are asked for no time.
+            if core.corroboration and receiver.id not in core.corroboration.receivers.pulsing
         ]
         if core.config.bootstrap.roughtime:
             asked.append(Asked("roughtime", Kind.ROUGHTIME, self._roughtime_silence()))

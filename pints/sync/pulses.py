@@ -31,7 +31,7 @@ WINDOW = 24
 """Latest ticks that tell how far one strays."""
 NORMAL = 1.4826
 """Standard deviation of a normal distribution, in median absolute deviations."""
-GATE = 5.0
+GATE = 4.0
 """Standard deviations beyond which a tick is none."""
 LEAST = 5e-8
 """Spread that is believed at least, seconds: reading clocks has its own."""
