@@ -4,7 +4,9 @@ The truth about the date is the log's `# Date:` header: some of the sentences li
 """
 
 import os
+import random
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -18,7 +20,7 @@ from pints.bootstrap.gps import ROLLOVER, Fixes
 from pints.drivers import Fix
 from pints.errors import DeviceError
 from pints.timescale import DAY, NS, Instant, iso, nanoseconds, seconds
-from pints_drivers.fake_receiver import log_bursts
+from pints_drivers.fake_receiver import Burst, log_bursts
 from tests.drivers.serial_line import Desk
 
 FOLDER = Path(os.environ.get("PINTS_REAL_DATA") or "/nonexistent") / "gps"
@@ -60,15 +62,20 @@ def log(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
 
-@pytest.fixture(scope="module")
-def fixes(log: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Fix]:
+def played(log: Path, bursts: Iterable[Burst], folder: Path) -> list[Fix]:
     """What the driver tells of a log that is played to a machine."""
-    desk = Desk(tmp_path_factory.mktemp("desk"), BAUD.get(log.stem, 9600))
+    desk = Desk(folder, BAUD.get(log.stem, 9600))
     desk.open()
     with suppress(DeviceError):  # of some, no sentence has a checksum
-        desk.play(log_bursts(log.read_bytes()))
+        desk.play(bursts)
     desk.close()
     return [report for report in desk.reports if isinstance(report, Fix)]
+
+
+@pytest.fixture(scope="module")
+def fixes(log: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Fix]:
+    """Of the log as it is."""
+    return played(log, log_bursts(log.read_bytes()), tmp_path_factory.mktemp("desk"))
 
 
 def believed(fixes: list[Fix], floors: Floors) -> list[Instant]:
@@ -99,6 +106,30 @@ def test_a_rollover_that_the_receiver_missed_is_unfolded(log: Path, fixes: list[
         later = truth + rollovers * ROLLOVER
         for time in believed(fixes, Floors(Instant(later - BUILT))):
             assert abs(time - later) < WIDTH
+
+
+def test_on_a_bad_line_none_is_believed_wrongly(
+    log: Path, tmp_path: Path, rng: random.Random
+) -> None:
+    """Where each byte may be another one, missing, or doubled."""
+    truth = date_of(log)
+    bursts = [(due, damaged(data, rng)) for due, data in log_bursts(log.read_bytes())]
+    for time in believed(played(log, bursts, tmp_path), Floors(Instant(truth - BUILT))):
+        assert abs(time - truth) < WIDTH, f"{iso(time)}, not {iso(truth)}"
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """One byte of a hundred."""
+    bad = bytearray()
+    for byte in data:
+        fate = rng.random()
+        bad += bytes(
+            [rng.randrange(256)] if fate < 0.004
+            else [] if fate < 0.007
+            else [byte, byte] if fate < 0.01
+            else [byte]
+        )  # fmt: skip
+    return bytes(bad)
 
 
 def test_its_seconds_pass_as_they_did(log: Path, fixes: list[Fix]) -> None:
