@@ -376,8 +376,8 @@ class Core:
             self.associations[source].drop_session(why, now.boot)
             self.discipline.forget(source)
         self.bootstrap.dropped.clear()
-        pulses = self.corroboration.receivers.pulses(now) if self.corroboration else {}
-        selection = self.steering.choose(self._answering(), pulses, now)
+        sharpening = self.corroboration.receivers.sharpening(now) if self.corroboration else {}
+        selection = self.steering.choose(self._answering(), sharpening, now)
         stepped = now
         for action in self._noted(actions, now):
             if isinstance(action, SetClock):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from pints.config import RefclockConfig, locks
 from pints.drivers import Details
 from pints.receivers import Receivers
 from pints.sync.discipline import Discipline
@@ -14,17 +15,19 @@ Document = dict[str, Any]
 
 
 def rows_of(
+    configs: tuple[RefclockConfig, ...],
     receivers: Receivers,
     discipline: Discipline,
     details: Callable[[str], Details | None],
     failing: Mapping[str, tuple[str, str]],
     now: Reading,
 ) -> list[Document]:
-    """A row for each that is configured, in that order.  `failing`: by part, why it does not work
+    """A row for each that is configured.  `failing`: by part, why it does not work
     and what mends it."""
     marks = discipline.selection.marks if discipline.selection else {}
     rows = []
-    for name, config in receivers.configs.items():
+    for config in configs:
+        name = config.id
         said = receivers.standing(name)
         true = discipline.true_time(said.at.raw) if said else None
         reason, hint = failing.get(name, ("", ""))
@@ -36,7 +39,7 @@ def rows_of(
                 "device": config.device,
                 "steady": bool(said and said.steady),
                 "pulses": bool(said and said.pulses),
-                "numbered_by": receivers.locks.get(name),
+                "numbered_by": next(iter(locks(config, configs)), None),
                 "last_rx": seconds(now.boot - said.at.boot) if said else None,
                 "time": iso(said.time) if said else None,
                 # As of sources: positive when it is ahead of what is believed.

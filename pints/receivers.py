@@ -18,13 +18,13 @@ from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL
 from pints.sync.pulses import UNMISTAKABLE, Filter, Numbering, Span, Tick
 from pints.sync.slew import SlewAccount
-from pints.timescale import Instant, Reading, nanoseconds, seconds, span
+from pints.timescale import Instant, Raw, Reading, nanoseconds, seconds, span
 
 FINE = 1e-3
 """Fixes surer than this, seconds, are averaged.  Those of a serial line share a delay that
 wanders, so that many are worth no more than one."""
 SILENT = 16.0
-"""Seconds without a pulse after which they are followed no more."""
+"""Seconds after which what was within others' bounds then is followed no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Receivers:
         discipline: Discipline,
         slews: SlewAccount,
     ) -> None:
-        self.configs = {config.id: config for config in configs}
-        self.locks = {one.id: lock for one in configs for lock in locks(one, configs)}
+        self._configs = {config.id: config for config in configs}
+        self._locks = {one.id: lock for one in configs for lock in locks(one, configs)}
         """Which receiver alone numbers whose pulses, where the configuration says so."""
         self._bootstrap = bootstrap
         self._discipline = discipline
@@ -60,6 +60,8 @@ class Receivers:
         self._filters: dict[str, Filter] = {}
         self._pulses: dict[str, Numbering] = {}
         """Of those that give pulses."""
+        self._within: dict[str, Raw] = {}
+        """When a pulse or a fine fix was last where others allow it to be."""
         self._waiting: set[str] = set()
         """Whose pulses are known to lack a number."""
         self._complaints: dict[str, str] = {}
@@ -77,7 +79,7 @@ class Receivers:
 
     def lost(self, name: str, now: Reading) -> list[Action]:
         """A receiver was unplugged."""
-        for known in (self._fixes, self._filters, self._pulses, self._complaints):
+        for known in (self._fixes, self._filters, self._pulses, self._within, self._complaints):
             known.pop(name, None)
         self._waiting.discard(name)
         self._discipline.forget(name)
@@ -86,7 +88,7 @@ class Receivers:
     def usable(self) -> list[str]:
         """The receivers whose fixes a clock may follow."""
         steady = (name for name, fixes in self._fixes.items() if fixes.steady)
-        return [name for name in steady if not self.configs[name].noselect]
+        return [name for name in steady if not self._configs[name].noselect]
 
     def standing(self, name: str) -> Standing | None:
         """Of one that has said something since it was plugged in."""
@@ -105,14 +107,13 @@ class Receivers:
         """The receivers that give pulses."""
         return self._pulses.keys()
 
-    def pulses(self, now: Reading) -> dict[str, bool]:
-        """The receivers whose pulses a clock may follow, as those agree with the witnesses who
-        number them; and whether these authenticate themselves."""
+    def sharpening(self, now: Reading) -> dict[str, bool]:
+        """The receivers that a clock may follow because they just sharpen what others say whom
+        it follows; and whether these authenticate themselves."""
         found: dict[str, bool] = {}
-        for name in self._pulses:
-            last, lock = self._filters[name].last, self.locks.get(name)
-            fresh = last is not None and seconds(now.raw - last.at.raw) <= SILENT
-            if not fresh or self.configs[name].noselect:
+        for name, since in self._within.items():
+            lock = self._locks.get(name)
+            if self._configs[name].noselect or seconds(now.raw - since) > SILENT:
                 continue
             if lock is None:
                 found[name] = self._discipline.authenticated
@@ -123,7 +124,7 @@ class Receivers:
     # --- private -------------------------------------------------------------------------
 
     def _fix(self, name: str, fix: Fix, now: Reading) -> list[Action]:
-        config, floors = self.configs[name], self._bootstrap.lenient_floors
+        config, floors = self._configs[name], self._bootstrap.lenient_floors
         if name not in self._fixes:
             self._fixes[name] = Fixes(name, config.trust, floors)
         fixes = self._fixes[name]
@@ -132,7 +133,11 @@ class Receivers:
         sample = fix_sample(fix, name, floors)
         if fix.error < FINE:
             ticks = self._filter(name, sample.reference_id)
-            ticks.add(Tick(fix.at, sample.time, fix.error))
+            tick = Tick(fix.at, sample.time, fix.error)
+            ticks.add(tick)
+            known = self._known(name, fix.at)
+            if known is not None and known.allows(tick):
+                self._within[name] = fix.at.raw
             for averaged in ticks.samples(fix.leap) if fixes.steady else ():
                 if not config.noselect:
                     self._discipline.add(averaged)
@@ -146,7 +151,7 @@ class Receivers:
         return self._bootstrap.offer(said, now)
 
     def _pulse(self, name: str, pulse: Pulse) -> list[Action] | None:
-        config = self.configs[name]
+        config = self._configs[name]
         numbering = self._pulses.setdefault(name, Numbering(name))
         ticks = self._filter(name, b"PPS\0")
         known = self._known(name, pulse.at)
@@ -154,6 +159,7 @@ class Receivers:
         if tick is None:
             return self._said(name, known, numbering.complaint)
         self._waiting.discard(name)
+        self._within[name] = pulse.at.raw
         ticks.add(tick)
         samples = ticks.samples()
         if not samples:
@@ -171,7 +177,7 @@ class Receivers:
             if name in self._waiting:
                 return None
             self._waiting.add(name)
-            who = self.configs[name].lock or "anybody whom the clock follows"
+            who = self._configs[name].lock or "anybody whom the clock follows"
             doubt = "" if known is None else f", only to {span(known.doubt)}"
             text = f"{name}: no second yet: the time is not known by {who}{doubt}"
             return [Log(logging.INFO, text)]
@@ -184,7 +190,7 @@ class Receivers:
         """It is for the pulses that the receiver numbers."""
         time = unfold(report.time, self._bootstrap.lenient_floors.hard)
         for pulses in self._pulses:
-            if self.locks.get(pulses) == name:
+            if self._locks.get(pulses) == name:
                 self._filters[pulses].correct(Sawtooth(time, report.error))
 
     def _filter(self, name: str, reference_id: bytes) -> Filter:
@@ -194,7 +200,7 @@ class Receivers:
 
     def _known(self, name: str, at: Reading) -> Span | None:
         """What those have to say of an instant who number these pulses."""
-        lock = self.locks.get(name)
-        who = self._discipline.followed.difference(self._pulses) if lock is None else {lock}
+        lock = self._locks.get(name)
+        who = self._discipline.followed - {name, *self._pulses} if lock is None else {lock}
         between = self._discipline.between(at.raw, who)
         return Span(*between) if between else None

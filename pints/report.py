@@ -351,10 +351,12 @@ class Reporter:
         from pints.receiver_report import rows_of
 
         core, devices = self._daemon.core, self._daemon.devices
-        if core.corroboration is None or devices is None or not core.config.refclocks:
+        configs = core.config.refclocks
+        if core.corroboration is None or devices is None or not configs:
             raise PintsError("this pints has no receiver", "add a [[refclock]] to pints.toml")
         receivers, failing = core.corroboration.receivers, self._daemon.attempts.failing
-        return {"refclocks": rows_of(receivers, core.discipline, devices.details, failing, now)}
+        rows = rows_of(configs, receivers, core.discipline, devices.details, failing, now)
+        return {"refclocks": rows}
 
     def _serverstats(self, now: Reading) -> Document:
         server = self._daemon.server

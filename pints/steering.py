@@ -55,10 +55,10 @@ class Steering:
         return abs(self.offset(now) or 0.0) + self._discipline.interval(now.raw)
 
     def choose(
-        self, answering: Iterable[tuple[str, bool]], pulses: Mapping[str, bool], now: Reading
+        self, answering: Iterable[tuple[str, bool]], sharpening: Mapping[str, bool], now: Reading
     ) -> Selection | None:
         """Among the sources that answer (and whether each is authenticated) those that say
-        what is believed; and `pulses`, which just sharpen it."""
+        what is believed, and those that just sharpen it."""
         bootstrap = self._bootstrap
         if bootstrap.state in (State.HOLDOVER, State.DISPUTED):
             return None
@@ -70,7 +70,7 @@ class Steering:
             and source not in self.leaps.smearing
             and bootstrap.agrees(source)
         }
-        return self._discipline.choose(now.raw, {**usable, **pulses})
+        return self._discipline.choose(now.raw, {**sharpening, **usable})
 
     def set_clock(self, wanted: SetClock, now: Reading) -> SetClock | None:
         """The step to make for one that the bootstrap wants: where a quorum wants it, the

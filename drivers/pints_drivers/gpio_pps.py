@@ -1,8 +1,8 @@
 """Pulses on a line of a GPIO chip, for boards whose kernel has no driver of pulses for it.
 
-The kernel stamps each edge in its interrupt, as it does for /dev/pps0, but the general line driver
-may do so in a thread of its own: tens of microseconds late, hundreds on a busy machine.  Where
-there is an overlay `pps-gpio`, driver `pps` is the better one.
+The kernel stamps an edge of the board's own chip in its interrupt, as it does for /dev/pps0, but
+one behind a bus (an expander) only in a thread: hundreds of microseconds late on a busy machine.
+Where there is an overlay `pps-gpio`, driver `pps` is the better one.
 
 gpiod is the kernel's own library for lines (2.x; python3-libgpiod).
 """
@@ -16,7 +16,7 @@ from pints.drivers import MachineClock, Pulse, RefclockConfig
 from pints.errors import DeviceError
 
 ERROR = 100e-6
-"""Bound of a stamp's delay, but for rare ones, which the filter drops; seconds."""
+"""Bound of a stamp's delay in a thread, but for rare ones, which the filter drops; seconds."""
 
 EDGES = {"assert": Edge.RISING, "clear": Edge.FALLING}
 

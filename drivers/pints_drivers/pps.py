@@ -3,8 +3,9 @@
 The kernel notes the time in the interrupt's first half, so a stamp is late by the interrupt's
 latency alone: a few microseconds on a Pi, more when others hold interrupts off.
 
-`poll` is of no use on such a device: until Linux 6.16 it says "readable" whether or not there was
-a pulse.  So the last pulse is fetched from time to time; its sequence number tells a new one.
+poll(2) is of no use on such a device: it says "readable" whether or not there was a pulse (until
+Linux 6.16, and stable kernels of August 2025).  So the last pulse is fetched from time to time; its
+sequence number tells a new one.
 """
 
 import errno

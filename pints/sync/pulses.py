@@ -27,8 +27,8 @@ WIDTHS = (0.01, 0.5)
 """Receivers' pulses are as long as this, seconds: as late is the edge that ends one."""
 BATCH = 4
 """Ticks to a sample.  At one a second, that is too short a time for a crystal to wander."""
-WINDOW = 24
-"""Latest ticks that tell how far one strays."""
+WINDOW = 64
+"""Latest ticks that tell how far one strays: some periods of most receivers' sawtooth."""
 NORMAL = 1.4826
 """Standard deviation of a normal distribution, in median absolute deviations."""
 GATE = 4.0
@@ -67,6 +67,11 @@ class Span:
         """Half its width, seconds."""
         return seconds(self.high - self.low) / 2
 
+    def allows(self, tick: Tick) -> bool:
+        """Whether a tick of then can be true."""
+        reach = nanoseconds(tick.error)
+        return self.low - reach <= tick.time <= self.high + reach
+
 
 class Numbering:
     """Which second each pulse of one source begins."""
@@ -84,12 +89,12 @@ class Numbering:
         late = nanoseconds(offset)
         middle = (known.low + known.high) // 2 - late
         second = (middle + NS // 2) // NS * NS
-        off, room = seconds(middle - second), known.doubt + error
-        if abs(off) > room:
-            self.astray.append(off)
+        tick = Tick(at, Instant(second + late), error)
+        if not known.allows(tick):
+            self.astray.append(seconds(middle - second))
             return None
         self.astray.clear()
-        return Tick(at, Instant(second + late), error)
+        return tick
 
     @property
     def complaint(self) -> str:
@@ -185,14 +190,16 @@ def _strays(ticks: list[Tick], phases: list[int]) -> tuple[list[float], float]:
         (seconds(tick.at.raw - start), seconds(phase - base))
         for tick, phase in zip(ticks, phases, strict=True)
     ]
-    # The line is Theil's and Sen's: the median of all slopes cares for no stray.
-    slopes = [(y - b) / (x - a) for n, (x, y) in enumerate(points) for a, b in points[:n]]
+    # The line is Theil's and Sen's: the median of slopes, here the long ones, cares for no stray.
+    half = len(points) // 2
+    long = ((p, q) for n, q in enumerate(points[half:], 1) for p in points[:n])
+    slopes = [(y - b) / (x - a) for (a, b), (x, y) in long]
     slope = min(max(_median(slopes), -MAX_FREQUENCY), MAX_FREQUENCY)
     levels = [y - slope * x for x, y in points]
     middle = _median(levels)
     strays = [level - middle for level in levels]
     spread = max(NORMAL * _median([abs(stray) for stray in strays]), LEAST)
-    if len(ticks) < WINDOW // 2:
+    if len(ticks) < 3 * BATCH:
         spread = max(spread, SUPPOSED * ticks[-1].error)
     return strays, spread
 
