@@ -1,8 +1,8 @@
 """A GPS receiver on a serial port, USB included: NMEA sentences and UBX messages, as they come.
 
 Nothing is ever sent to it.  The port's speed is found, unless the configuration names it, by what
-can be understood at each; one that fits is tried again when a receiver has changed its own.  What
-is made of the bytes is in `gnss`.
+can be understood at each, and anew when a receiver has changed its own.  What is made of the
+bytes is in `gnss`.
 """
 
 import errno
@@ -32,6 +32,8 @@ MOST = 4096
 """Bytes of one read: what the kernel keeps of a line."""
 BITS = 10
 """Of a byte on the wire: start, eight, stop."""
+CABLE = 1e-3
+"""An `offset` up to this, seconds, is of a cable: no receiver's sentences lag so little."""
 CONSOLES = "/sys/class/tty/console/active"
 UNITS = "/sys/fs/cgroup/system.slice"
 """Services that run.  Other users' processes are hidden from the daemon, these are not."""
@@ -61,7 +63,7 @@ class Gps:
         """Since when nothing was understood of what came."""
         self._unheard = 0
         """Bytes that came since then."""
-        self._epochs = Epochs(config.offset != 0)
+        self._epochs = Epochs(measured=abs(config.offset) > CABLE)
         self._port = self._open(config.device)
         self._stream = self._listen()
 

@@ -20,6 +20,7 @@ from pints.shell.loop import Loop
 from pints.timescale import NS, nanoseconds
 from pints_drivers import gps
 from pints_drivers.fake_receiver import SPEEDS, nmea_burst
+from pints_drivers.gnss.epochs import JITTER, LAG
 from pints_drivers.gps import ENOUGH, FAITH, PATIENCE
 from tests.drivers.serial_line import TIME, Desk
 
@@ -65,6 +66,18 @@ def test_it_is_stamped_with_the_first_byte_at_any_speed(tmp_path: Path, lag: flo
 
 def test_it_is_named_as_configured(desk: Desk) -> None:
     assert desk.open().name == f"gps {desk.line.path}"
+
+
+@pytest.mark.parametrize(
+    ("offset", "error"), [(0.0, LAG / 2), (5e-9 * 30, LAG / 2), (0.12, JITTER), (-0.05, JITTER)]
+)
+def test_an_offset_that_may_be_a_lag_is_taken_for_its_measure(
+    desk: Desk, offset: float, error: float
+) -> None:
+    desk.open(offset=offset)
+    desk.play(desk.seconds_of(1))
+    (fix,) = fixes(desk)
+    assert fix.error == error
 
 
 # --- the speed -------------------------------------------------------------------------------
