@@ -9,8 +9,8 @@ from bench.machine import machine
 from bench.programs import MissingError
 
 BENCHMARKS = (
-    "restore", "writes", "worker", "replies", "loopback", "verified", "memory", "gps", "refclock",
-    "accuracy", "month", "lived",
+    "restore", "writes", "worker", "filter", "replies", "loopback", "verified", "memory", "wakeups",
+    "gps", "refclock", "accuracy", "month", "lived",
 )  # fmt: skip
 """Modules of this package, the longest last.  Each has GOAL and `measure(runs)`, where `runs`
 of 0 means as many as it needs."""

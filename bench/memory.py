@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.peers import configure, three_chronyd
+from bench.peers import chronyd_client, pints_client, three_chronyd
 from bench.programs import FLOOR, folder, memory, peer, running, until
 from bench.series import Series, judge, show
 from pints.cli.client import ask
-from tests.chronyd import Chronyd
 
 GOAL = "<= 1.15 times an interpreter with the same imports"
 RUNS = 3
@@ -34,9 +33,10 @@ def measure(runs: int) -> None:
         place = stack.enter_context(folder())
         servers = stack.enter_context(three_chronyd(program, place))
         floors = [stack.enter_context(_floor(place / f"floor{n}")) for n in count]
-        daemons = [stack.enter_context(_pints(place / f"pints{n}", servers)) for n in count]
+        daemons = [stack.enter_context(pints_client(place / f"pints{n}", servers)) for n in count]
         clients = [
-            stack.enter_context(_chronyd(place / f"client{n}", servers, program)) for n in count
+            stack.enter_context(chronyd_client(place / f"client{n}", servers, program))
+            for n in count
         ]
         time.sleep(EARLY)
         early = _read(daemons)
@@ -73,36 +73,9 @@ def _floor(place: Path) -> Iterator[Process]:
         yield process
 
 
-@contextmanager
-def _pints(place: Path, servers: Sequence[Chronyd]) -> Iterator[Process]:
-    """The daemon, once it is verified."""
-    sources = [server.source for server in servers]
-    config = configure(place, sources, place / "state", place / "run")
-    command = [sys.executable, "-m", "pints", "run", "--no-clock", "-c", config]
-    with running(command, place / "log") as process:
-        until(place / "log", "verified (")
-        yield process
-
-
 def _check(place: Path) -> None:
     """It has been what it was measured as, to the end."""
     socket = f"{place}/run/control.sock"
     status, sources = (ask(socket, {"command": command}) for command in ("status", "sources"))
     if status["state"] != "verified" or any(row["reach"] != 0o377 for row in sources["sources"]):
         raise RuntimeError(f"no steady state: {status} {sources}")
-
-
-@contextmanager
-def _chronyd(place: Path, servers: Sequence[Chronyd], program: Path) -> Iterator[Process]:
-    """chrony as a client that never touches the clock, once it has selected a source."""
-    place.mkdir()
-    lines = [f"cmdport 0\nbindcmdaddress /\npidfile {place}/pid\nntsdumpdir {place}\n"]
-    for server in servers:
-        lines.append(f"ntstrustedcerts {server.ca}\n")
-        lines.append(f"server {server.host} nts ntsport {server.ke_port} iburst")
-        lines.append(" minpoll 0 maxpoll 1\n")
-    config = place / "chrony.conf"
-    config.write_text("".join(lines))
-    with running([program, "-U", "-x", "-d", "-f", config], place / "log") as process:
-        until(place / "log", "Selected source")
-        yield process

@@ -73,9 +73,14 @@ def cpu(pid: int) -> float:
 
 def memory(pid: int, field: str = "VmRSS") -> float:
     """Resident memory of a running process, MiB (proc(5): kB are KiB)."""
+    return status(pid, field) / 1024
+
+
+def status(pid: int, field: str) -> int:
+    """A number that the kernel tells of a running process (proc_pid_status(5))."""
     for line in read(f"/proc/{pid}/status").splitlines():
         if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
+            return int(line.split()[1])
     raise RuntimeError(f"process {pid} has no {field}: it has ended")
 
 

@@ -84,6 +84,10 @@ class RtcConfig:
 
     driver: str = option("", "name of its driver; empty: none")
     device: str = option("", "file of the device, where the driver has one")
+    bus: int = option(1, "number of its I2C bus; 1 is on a Raspberry Pi's header", low=0, high=255)
+    address: int = option(
+        0, "its I2C address, 0x68 for instance; 0: the chip's own", low=0, high=0x77
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,9 +221,27 @@ class Core:
         reading = replace(reading, at=self._slews.without(reading.at))
         return self._follow(self._corroborating.handle_rtc(name, reading, now), now)
 
+    def rtc_refined(self, reading: "RtcReading") -> list[Action]:
+        """It is known more exactly what it said."""
+        reading = replace(reading, at=self._slews.without(reading.at))
+        return self._corroborating.rtc_refined(reading)
+
+    def time_for_rtc(self, now: Reading) -> Instant | None:
+        """What to set it to; None unless the time is still anchored (R7)."""
+        raw = self._without_slews(now).raw
+        return self.discipline.true_time(raw) if self.bootstrap.anchored else None
+
     def rtc_written(self, back: "RtcReading") -> list[Action]:
         """The real-time clock was set, and read again."""
         return self._corroborating.rtc_written(replace(back, at=self._slews.without(back.at)))
+
+    def rtc_drift_to_trim(self) -> float:
+        """By what fraction it runs fast.  PintsError where it cannot be trimmed now."""
+        return self._corroborating.drift_to_trim()
+
+    def rtc_trimmed(self, change: float) -> list[Action]:
+        """It was made to run faster by the fraction `change`."""
+        return self._corroborating.rtc_trimmed(change)
 
     def handle_report(self, name: str, report: "Report", now: Reading) -> list[Action]:
         """A receiver told something of the time."""
@@ -284,10 +302,6 @@ class Core:
         return self._slewed(self.saving.everything(self._sources(), now, final), now)
 
     # --- what the reports read -----------------------------------------------------------
-
-    def true_time(self, now: Reading) -> Instant | None:
-        """The best estimate of true time; None while there is none."""
-        return self.discipline.true_time(now.raw)
 
     def mark(self, source: str) -> str:
         """Of `pints sources`."""

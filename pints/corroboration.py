@@ -13,15 +13,18 @@ from pints.actions import Action, Log, ReadRtc, Save, SetRtc, Start
 from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.roughtime import judge
 from pints.bootstrap.rtc import (
+    UNMEASURED,
     Calibration,
     encode_calibration,
     learn,
     rtc_evidence,
+    trimmed,
     worth_writing,
     written,
 )
 from pints.config import Config
 from pints.drivers import RtcReading
+from pints.errors import PintsError
 from pints.receivers import Receivers
 from pints.roughtime_poll import RoughtimePoll
 from pints.saving import MALFEASANCE_FILE, RTC_FILE
@@ -101,6 +104,12 @@ class Corroboration:
         said = rtc_evidence(name, reading, self.calibration, floors)
         return self._bootstrap.offer(said, now) + self.compare_rtc()
 
+    def rtc_refined(self, reading: RtcReading) -> list[Action]:
+        """It is known when its seconds begin.  As evidence a second more or less is nothing, so
+        this is for its drift alone."""
+        self.reading = reading
+        return self.compare_rtc()
+
     def compare_rtc(self) -> list[Action]:
         """Hold its last reading against anchored time: learn from it, set it where that is
         worth it."""
@@ -127,6 +136,23 @@ class Corroboration:
         self.reading = back
         self.calibration = written(self.chip, back, self.calibration, true, error)
         return self._keep_calibration()
+
+    def drift_to_trim(self) -> float:
+        """By what fraction the chip runs fast.  PintsError where that is not known, or where it
+        could not be set afterwards (R7)."""
+        known = self.calibration
+        if not self._bootstrap.anchored:
+            raise PintsError("the time is not anchored yet", "pints wait --for anchored")
+        if known is None or known.chip != self.chip or known.drift_error >= UNMEASURED:
+            raise PintsError("its drift is not measured yet", "that takes a day: pints rtc")
+        return known.drift
+
+    def rtc_trimmed(self, change: float) -> list[Action]:
+        """It was made to run faster by the fraction `change`."""
+        assert self.calibration is not None
+        self.calibration = trimmed(self.calibration, change)
+        text = f"real-time clock {self.chip} is trimmed by {change * 1e6:+.2f} ppm, and set"
+        return [Log(logging.INFO, text), *self._keep_calibration(), SetRtc()]
 
     def _keep_calibration(self) -> list[Action]:
         assert self.calibration is not None

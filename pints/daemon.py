@@ -57,6 +57,7 @@ from pints.worker.messages import Result
 
 if TYPE_CHECKING:
     from pints.shell.devices import Devices
+    from pints.shell.rtc import BoardRtc
 
 log = logging.getLogger("pints")
 TRACE_INTERVAL = 16.0
@@ -148,6 +149,7 @@ class Daemon:
         self.notifier = Notifier()
         self.waiting: list[tuple[str, Reply]] = []
         self.reporter = Reporter(self)
+        self.rtc = self._make_rtc()
         self.devices = self._make_devices()
         self._link = None if machine.simulated else self._watch_link()
         self._stamps = hold_stamps() if config.sources else None
@@ -181,6 +183,8 @@ class Daemon:
             self.server.stop()
         if self.control is not None:
             self.control.close()
+        if self.rtc is not None:
+            self.rtc.close()
         if self.devices is not None:
             self.devices.close()
         for held in (self._link, self._stamps):
@@ -232,12 +236,11 @@ class Daemon:
                 self._keeper.save_for_boot(name, data)
             case Save(name, data):
                 self._keeper.save(name, data)
-            case ReadRtc() if self.devices is not None:
-                read = self.devices.read_rtc()
+            case ReadRtc() if self.rtc is not None:
+                read = self.rtc.read()
                 return self.core.handle_rtc(*read, self.clock.read()) if read else []
-            case SetRtc() if self.devices is not None:
-                back = self.devices.set_rtc(lambda: self.core.true_time(self.clock.read()))
-                return self.core.rtc_written(back) if back else []
+            case SetRtc() if self.rtc is not None:
+                self.rtc.set(lambda: self.core.time_for_rtc(self.clock.read()))
             case Announce(_, _, text):
                 self.notifier.status(text)
                 self._wake_waiting()
@@ -336,8 +339,21 @@ class Daemon:
                     raise PintsError("only root may set the time", "sudo pints settime ...")
                 self._do(self.core.set_time(_instant(request.get("time")), self.clock.read()))
                 reply(self.reporter.answer("status"))
+            case "rtc-trim":
+                if not reply.privileged:
+                    raise PintsError(
+                        "only root may trim the real-time clock", "sudo pints rtc trim"
+                    )
+                reply(self._trim_rtc())
             case command:
                 reply(self.reporter.answer(str(command)))
+
+    def _trim_rtc(self) -> dict[str, Any]:
+        told = self.reporter.answer("rtc")  # PintsError where there is none
+        assert self.rtc is not None
+        change = self.rtc.trim(-self.core.rtc_drift_to_trim())
+        self._do(self.core.rtc_trimmed(change))
+        return {"chip": told["chip"], "change_ppm": change * 1e6}
 
     def _wake_waiting(self) -> None:
         still = []
@@ -382,8 +398,21 @@ class Daemon:
         self.loop.register(link.fileno(), select.POLLIN, on_readable)
         return link
 
+    def _make_rtc(self) -> "BoardRtc | None":
+        if not self.config.rtc.driver:
+            return None
+        # Imported only where it is configured.
+        from pints.shell.rtc import BoardRtc, Heard
+
+        heard = Heard(
+            lambda name, said: self._do(self.core.handle_rtc(name, said, self.clock.read())),
+            lambda said: self._do(self.core.rtc_refined(said)),
+            lambda back: self._do(self.core.rtc_written(back)),
+        )
+        return BoardRtc(self.loop, self.clock, self.config.rtc, self.attempts.attempt, heard)
+
     def _make_devices(self) -> "Devices | None":
-        if not self.config.rtc.driver and not self.config.refclocks:
+        if not self.config.refclocks:
             return None
         # Imported only where it is configured.
         from pints.shell.devices import Devices

@@ -42,21 +42,31 @@ class RtcReading:
     at: Reading
     stability: float = 2e-6
     """By how much (a fraction) temperature may change the chip's rate from one long span of time
-    to another.  The default holds for a compensated chip (DS3231, RV-3028, RV-3032); a bare
-    watch crystal on a machine that stands outdoors in winter makes it 30e-6."""
+    to another.  The default holds for a compensated chip (DS3231, RV-8803, RV-3032); a bare
+    watch crystal (RV-3028 included) on a machine that stands outdoors in winter makes it 30e-6."""
+    warnings: tuple[str, ...] = ()
+    """What its owner should see to though the time is good, by the datasheet's names (`BLF`:
+    its battery is low)."""
+    temperature: float | None = None
+    """Of the chip, degrees Celsius, where it has a thermometer."""
 
 
 class RealTimeClock(Protocol):
-    """A clock with a battery."""
+    """A clock with a battery.  One whose rate can be set has `trim(change: float) -> float`
+    besides: run faster by the fraction `change`, as nearly as it can; by how much it does."""
 
     name: str
     """As reports say it: `ds3231 i2c-1 0x68`."""
+    first_tick: float
+    """How long after `write` it counts its next second, seconds, at most 1.  `write` is called
+    when true time is so far from the next one."""
 
     def read(self) -> RtcReading:
-        """Read it, on the boundary of a second where that can be had cheaply."""
+        """Read it at once, to the second that it is in."""
 
     def write(self, time: Instant) -> None:
-        """Set it to what true time is now; clears its flags."""
+        """Set it to what true time is now, so that it counts on in `first_tick`; clears its
+        flags."""
 
     def close(self) -> None:
         """Let go of the device."""
@@ -143,17 +153,37 @@ class Detailed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FoundRtc:
+    """What was found where a real-time clock may be."""
+
+    place: str
+    """As a person says it: `i2c-1 0x68`, `/dev/rtc0`."""
+    drivers: tuple[str, ...]
+    """Those that may be right; several where it cannot be told which, none where none is."""
+    note: str = ""
+    """What else there is to know."""
+    bus: int | None = None
+    address: int | None = None
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """Where a driver is."""
 
     place: str
-    """Module and class: `pints_drivers.fake_rtc:FakeRtc`."""
+    """Module and class, or a function that makes one: `pints_drivers.fake_rtc:FakeRtc`."""
     extra: str = ""
     """The extra of the distribution that brings the libraries it imports; empty: none."""
 
 
+I2C_CHIPS = (
+    "ds1307", "ds1338", "ds3231", "mcp7940n", "pcf85063", "pcf8523", "pcf8563", "rv3028", "rv8803",
+)  # fmt: skip
 RTCS: Mapping[str, Driver] = {
+    "dev": Driver("pints_drivers.dev_rtc:DevRtc"),
     "fake-rtc": Driver("pints_drivers.fake_rtc:FakeRtc"),
+    **dict.fromkeys(I2C_CHIPS, Driver("pints_drivers.i2c_rtc:open_chip", "rtc")),
 }
 REFCLOCKS: Mapping[str, Driver] = {
     "fake-gps": Driver("pints_drivers.fake_gps:FakeGps"),
@@ -165,6 +195,9 @@ REFCLOCKS: Mapping[str, Driver] = {
     "sock": Driver("pints_drivers.sock:Sock"),
 }
 """The built-in names.  A name with a colon in it is the place of somebody else's driver."""
+DETECTOR = Driver("pints_drivers.rtc_detect:detect", "rtc")
+NO_RTC = "no real-time clock is configured"
+NO_RTC_HINT = "which one is there: pints rtc detect"
 
 
 def open_rtc(config: RtcConfig, clock: MachineClock) -> RealTimeClock:
@@ -172,6 +205,11 @@ def open_rtc(config: RtcConfig, clock: MachineClock) -> RealTimeClock:
     one that does not load or finds no device."""
     found = _find("[rtc] driver", config.driver, RTCS)
     return cast(RealTimeClock, found(config, clock))
+
+
+def detect_rtcs() -> list[FoundRtc]:
+    """The real-time clocks of this machine.  Nothing is written to anything that answers."""
+    return cast(list[FoundRtc], _find("pints rtc detect", "detect", {"detect": DETECTOR})())
 
 
 def open_refclock(config: RefclockConfig, clock: MachineClock) -> ReferenceClock:

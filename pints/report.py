@@ -43,6 +43,7 @@ class Reporter:
             "refclocks": self._refclocks,
             "gps": self._refclocks,
             "serverstats": self._serverstats,
+            "rtc": self._rtc,
         }
 
     def answer(self, command: str) -> Document:
@@ -364,6 +365,25 @@ class Reporter:
             raise PintsError("this pints serves nobody", "set listen in [server]")
         counters = server.counters
         return {name: getattr(counters, name) for name in counters.__slots__}
+
+    def _rtc(self, now: Reading) -> Document:
+        # Imported when somebody asks: the daemon does without it.
+        from pints.bootstrap.rtc_account import Compared, rtc_account
+        from pints.drivers import NO_RTC, NO_RTC_HINT
+
+        rtc, core = self._daemon.rtc, self._daemon.core
+        if rtc is None or core.corroboration is None:
+            raise PintsError(NO_RTC, NO_RTC_HINT)
+        read = rtc.look()
+        if read is None:
+            raise PintsError("the real-time clock cannot be read", _LOG)
+        last, compared = core.corroboration.reading, None
+        true = core.discipline.true_time(last.at.raw) if last and not last.flags else None
+        if last is not None and true is not None:
+            error = last.error + core.discipline.bound(last.at.raw)
+            age = seconds(now.raw - last.at.raw)
+            compared = Compared(seconds(last.time - true), error, age)
+        return rtc_account(*read, core.corroboration.calibration, compared)
 
 
 UNRECORDED = (

@@ -63,9 +63,13 @@ class Chronyd:
     @property
     def source(self) -> str:
         """The [[source]] of a client's configuration."""
+        return self.polled(0, 1)
+
+    def polled(self, minpoll: int, maxpoll: int) -> str:
+        """The same, at these intervals."""
         return (
             f'[[source]]\nserver = "{self.host}"\nke_port = {self.ke_port}\nca = "{self.ca}"\n'
-            f"minpoll = 0\nmaxpoll = 1\n"
+            f"minpoll = {minpoll}\nmaxpoll = {maxpoll}\n"
         )
 
     def through(self, relay: Relay, minpoll: int = 0) -> str:

@@ -1,5 +1,7 @@
 """The table of drivers: what is named is loaded, nothing else is, and errors say what to do."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,12 +40,12 @@ def test_every_driver_of_the_table_is_there(driver: Driver) -> None:
     """With its file; its libraries may be absent here."""
     module, _, name = driver.place.partition(":")
     file = Path(__file__).parent.parent / "drivers" / f"{module.replace('.', '/')}.py"
-    assert f"class {name}" in file.read_text()
+    assert re.search(rf"^(class|def) {name}\b", file.read_text(), re.M)
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("fake_rtc", "did you mean 'fake-rtc'?"), ("sundial", "known here: fake-rtc")],
+    [("fake_rtc", "did you mean 'fake-rtc'?"), ("sundial", "known here: dev, fake-rtc, ds1307")],
 )
 def test_an_unknown_driver_names_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=rf"^\[rtc\] driver: unknown driver '{name}'$") as e:
@@ -86,7 +88,8 @@ LIBRARIES = {"gpiod", "gpiozero", "pynmea2", "serial", "smbus2"}
 def modules_after(code: str) -> set[str]:
     """What an interpreter has imported that ran this."""
     command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return set(done.stdout.split())
 
 
@@ -107,3 +110,8 @@ open_refclock(RefclockConfig("gps", os.ttyname(port)), SoftwareClock(0)).close()
 """)
     assert modules & LIBRARIES == {"serial"}
     assert not modules & NEVER
+
+
+def test_the_kernels_clock_needs_no_library() -> None:
+    modules = modules_after("import pints_drivers.dev_rtc, pints_drivers.i2c_rtc")
+    assert not modules & (NEVER | LIBRARIES | {"datetime"})

@@ -26,6 +26,7 @@ COMMANDS = {
     "refclocks": "reports",
     "gps": "reports",
     "serverstats": "reports",
+    "rtc": "rtc",
     "wait": "control",
     "save": "control",
     "settime": "settime",

@@ -28,33 +28,48 @@ def add(subparsers: Any) -> None:
     """All the commands' options, which are the same."""
     for name, (text, _) in COMMANDS.items():
         parser = subparsers.add_parser(name, help=text, description=f"Show {text}.")
-        parser.add_argument("--json", action="store_true", help="for programs")
-        parser.add_argument(
-            "--watch", nargs="?", type=positive_seconds, const=2.0, metavar="SECONDS",
-            help="again and again (every 2 s)",
-        )  # fmt: skip
         if name == "bootstrap":
             parser.add_argument(
                 "--explain", action="store_true", help="the same in plain words, step by step"
             )
-        add_options(parser)
+        add_status_options(parser)
         parser.set_defaults(run=partial(run, name))
 
 
+def add_status_options(parser: argparse.ArgumentParser) -> None:
+    """Those of every command that shows a document."""
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--watch", nargs="?", type=positive_seconds, const=2.0, metavar="SECONDS",
+        help="again and again (every 2 s)",
+    )  # fmt: skip
+    add_options(parser)
+
+
 def run(command: str, args: argparse.Namespace) -> int:
-    """Show one document, or the newest one until somebody interrupts."""
+    """Show what the daemon tells."""
     path = socket_path(args)
-    document = ask(path, {"command": command})
     text = explain_text if getattr(args, "explain", False) else COMMANDS[command][1]
+    return show(lambda: ask(path, {"command": command}), text, partial(status_of, command), args)
+
+
+def show(
+    newest: Callable[[], Document],
+    text: Callable[[Document], str],
+    status: Callable[[Document], int],
+    args: argparse.Namespace,
+) -> int:
+    """Show one document, or the newest one until somebody interrupts; the exit status."""
+    document = newest()
     if args.watch is None:
         print(_shown(text, document, args.json, indent=2))
-        return status_of(command, document)
+        return status(document)
     clear = CLEAR if sys.stdout.isatty() and not args.json else ""
     while True:
         print(clear + _shown(text, document, args.json, indent=None), flush=True)
         time.sleep(args.watch)
         try:
-            document = ask(path, {"command": command})
+            document = newest()
         except NoDaemonError as error:  # it may be restarted meanwhile
             document = {"error": str(error), "hint": error.hint}
 

@@ -1,4 +1,4 @@
-"""The clocks on the board: opened when the configuration names them, opened again when they
+"""The receivers on the board: opened when the configuration names them, opened again when they
 were unplugged.
 
 Guarantees: whatever a device or its driver does wrong is said once, until it works again, and
@@ -8,15 +8,15 @@ keeps nothing else waiting.
 import select
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from pints import drivers
 from pints.config import Config, RefclockConfig
-from pints.drivers import Detailed, Details, RealTimeClock, ReferenceClock, Report, RtcReading
+from pints.drivers import Detailed, Details, ReferenceClock, Report
 from pints.errors import DeviceError
+from pints.shell.attempt import Attempt
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop, Timer
-from pints.timescale import Instant, after
+from pints.timescale import after
 
 REOPEN = 10.0
 """Seconds until a receiver that failed is looked for again."""
@@ -24,14 +24,8 @@ UNTOLD = 0.5
 """Seconds between two looks at a receiver that wakes nobody: one a second would miss some."""
 
 
-class Attempt(Protocol):
-    """Does what the machine may refuse; whether it was done.  Complains once a part."""
-
-    def __call__(self, part: str, call: Callable[[], None]) -> bool: ...
-
-
 class Devices:
-    """The real-time clock and the receivers of one daemon."""
+    """The receivers of one daemon."""
 
     def __init__(
         self,
@@ -48,7 +42,6 @@ class Devices:
         self._attempt = attempt
         self._on_report = on_report
         self._on_lost = on_lost
-        self._rtc: RealTimeClock | None = None
         self._receivers: dict[str, ReferenceClock] = {}
         self._timers: dict[str, Timer] = {}
         """Of those that are looked at unasked."""
@@ -57,31 +50,6 @@ class Devices:
         """Open the receivers."""
         for receiver in self._config.refclocks:
             self._open(receiver)
-
-    def read_rtc(self) -> tuple[str, RtcReading] | None:
-        """What the real-time clock says, under its name; None where it says nothing."""
-        read: list[tuple[str, RtcReading]] = []
-
-        def call() -> None:
-            if self._rtc is None:
-                self._rtc = drivers.open_rtc(self._config.rtc, self._clock)
-            read.append((self._rtc.name, self._rtc.read()))
-
-        self._attempt("rtc", call)
-        return read[0] if read else None
-
-    def set_rtc(self, true: Callable[[], Instant | None]) -> RtcReading | None:
-        """Set it to what `true` gives then, and read it back; None where that did not work."""
-        read: list[RtcReading] = []
-
-        def call() -> None:
-            time = true()
-            if self._rtc is not None and time is not None:
-                self._rtc.write(time)
-                read.append(self._rtc.read())
-
-        self._attempt("rtc", call)
-        return read[0] if read else None
 
     def details(self, name: str) -> Details | None:
         """What a receiver tells of itself, if it does and is there."""
@@ -92,8 +60,6 @@ class Devices:
         """Let go of all."""
         for name in list(self._receivers):
             self._close(name)
-        if self._rtc is not None:
-            self._rtc.close()
 
     def _open(self, config: RefclockConfig) -> None:
         def call() -> None:

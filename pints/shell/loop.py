@@ -22,7 +22,7 @@ from pints.timescale import Boot
 
 log = logging.getLogger(__name__)
 
-MAX_WAIT_MS = 60_000
+MAX_WAIT_MS = 150_000
 """The longest sleep.  See `Loop._wait` for what it bounds."""
 
 

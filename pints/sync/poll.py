@@ -10,9 +10,9 @@ import math
 
 from pints.sync.estimator import Estimator
 
-WANDERED = 0.55
+WANDERED = 0.5
 """The crystal's wander within an interval, at most, in units of a sample's noise."""
-GROWN = 0.2
+GROWN = 0.22
 """The whole that is added to the prediction's error within it, at most, in the same units ..."""
 UNLEARNABLE = 8.0
 """... or in units of that wander."""
@@ -25,7 +25,7 @@ START = 2
 one."""
 OFTEN = 3
 """How often each of these is used while the error is large."""
-SMALL = 1e-3
+SMALL = 0.5e-3
 """An error that is not large, seconds."""
 STEP = 0.25
 """How finely the interval is chosen, log2 s."""

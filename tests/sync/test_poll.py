@@ -65,7 +65,9 @@ def test_while_the_error_is_large_each_is_used_several_times() -> None:
 
 
 def test_the_error_is_the_smaller_the_more_samples_there_are() -> None:
-    few, many = (polls(PollControl(6, 10), 6, Known(1.0, 0.1, 0.0, n), 2) for n in (90, 110))
+    few, many = (
+        polls(PollControl(6, 10), 6, Known(1.0, 100 * SMALL, 0.0, n), 2) for n in (90, 110)
+    )
     assert (few, many) == ([2, 2], [2, 3])
 
 

@@ -217,6 +217,22 @@ class Device:
         self.rules.heard("operator", time, 1.0)
         self._do(self.core.set_time(time, self.clock.read()))
 
+    def find_seconds(self, *, written: bool = False) -> None:
+        """It is found when the seconds of its real-time clock begin, after reading or setting."""
+        time = self.rtc.chip.at(self.world.true_time())
+        reading = replace(self.rtc.read(), time=time, error=0.005)
+        tell = self.core.rtc_written if written else self.core.rtc_refined
+        self._do(tell(reading))
+
+    def trim_rtc(self, change: float) -> None:
+        """The operator had its real-time clock made faster by the fraction `change`, as its
+        datasheet has it; this one is made faster by four fifths of that."""
+        now = self.world.true_time()
+        chip = self.rtc.chip
+        offset = seconds(chip.at(now) - now)
+        self.rtc.chip = Chip(offset, chip.drift + 0.8 * change, chip.flags, now)
+        self._do(self.core.rtc_trimmed(change))
+
     def set_the_date(self, by: float) -> None:
         """Somebody: `date -s`, `by` seconds from what the clock says."""
         self.rules.meddled = True
@@ -488,7 +504,7 @@ class Device:
         return read[0] if read else None
 
     def _set_rtc(self) -> RtcReading | None:
-        time = self.core.true_time(self.clock.read())
+        time = self.core.time_for_rtc(self.clock.read())
         if time is None or not self._attempts.attempt("rtc", partial(self.rtc.write, time)):
             return None
         return self._read_rtc()
