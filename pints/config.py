@@ -96,6 +96,7 @@ class RefclockConfig:
 
     driver: str = option(MISSING, "name of its driver")
     device: str = option("", "file of the device")
+    baud: int = option(0, "speed of its serial line; 0: it is found", low=0, high=4_000_000)
     trust: bool = option(False, "believe its date: it can be spoofed from the roadside")
     noselect: bool = option(False, "measure it, but never use it")
     lock: str = option(

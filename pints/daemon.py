@@ -132,9 +132,10 @@ class Daemon:
         self.loop = Loop(self.clock)
         self.control = None if machine.simulated else self._make_control()
         self.server = self._make_server(machine.ke_server)
-        self._attempts = Attempts()
+        self.attempts = Attempts()
+        """What the machine refuses."""
         self._keeper = Keeper(
-            self.store, self.runtime, self.clock.boot_id(), self._attempts, machine.timesync
+            self.store, self.runtime, self.clock.boot_id(), self.attempts, machine.timesync
         )
         now = self.clock.read()
         board = machine.board or board_id()
@@ -221,9 +222,9 @@ class Daemon:
             case SetClock(instant, boot):
                 self._set_clock(instant, boot)
             case Steer(rate):
-                self._attempts.attempt("clock", lambda: self.clock.set_rate(rate))
+                self.attempts.attempt("clock", lambda: self.clock.set_rate(rate))
             case ReportClock(synchronized, max_error, est_error):
-                self._attempts.attempt(
+                self.attempts.attempt(
                     "clock", lambda: self.clock.report(synchronized, max_error, est_error)
                 )
             case RecordBelief(belief, basis):
@@ -252,7 +253,7 @@ class Daemon:
             now = self.clock.read()
             self.clock.step(instant + (now.boot - boot) - now.real)
 
-        self._attempts.attempt("clock", step)
+        self.attempts.attempt("clock", step)
 
     # --- the network ---------------------------------------------------------------------
 
@@ -330,7 +331,7 @@ class Daemon:
                 reply(
                     {
                         "files": self.store.writes - before,
-                        "failed": "state" in self._attempts.failing,
+                        "failed": "state" in self.attempts.failing,
                     }
                 )
             case "settime":
@@ -408,7 +409,7 @@ class Daemon:
             lambda said: self._do(self.core.rtc_refined(said)),
             lambda back: self._do(self.core.rtc_written(back)),
         )
-        return BoardRtc(self.loop, self.clock, self.config.rtc, self._attempts.attempt, heard)
+        return BoardRtc(self.loop, self.clock, self.config.rtc, self.attempts.attempt, heard)
 
     def _make_devices(self) -> "Devices | None":
         if not self.config.refclocks:
@@ -417,7 +418,7 @@ class Daemon:
         from pints.shell.devices import Devices
 
         return Devices(
-            self.loop, self.clock, self.config, self._attempts.attempt,
+            self.loop, self.clock, self.config, self.attempts.attempt,
             lambda name, said: self._do(self.core.handle_report(name, said, self.clock.read())),
             lambda name: self._do(self.core.receiver_lost(name, self.clock.read())),
         )  # fmt: skip

@@ -8,7 +8,7 @@ be asked again later.  All that they need from pints is here, in `pints.timescal
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from pints.config import RefclockConfig as RefclockConfig
 from pints.config import RtcConfig as RtcConfig
@@ -129,6 +129,30 @@ class ReferenceClock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Details:
+    """What a receiver tells of itself besides the time; None for what it does not."""
+
+    fix: bool
+    """Whether it sees enough of the sky."""
+    satellites: int | None
+    """Used for the fix."""
+    speed: int | None
+    """Of its serial line, baud."""
+    sentences: Mapping[str, int]
+    """How often which kind of sentence or message came."""
+    noise: int
+    """Bytes that belonged to none."""
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """A receiver that has details: no driver needs to be one."""
+
+    def details(self) -> Details:
+        """For `pints gps`, whenever somebody asks."""
+
+
+@dataclass(frozen=True, slots=True)
 class FoundRtc:
     """What was found where a real-time clock may be."""
 
@@ -165,6 +189,7 @@ REFCLOCKS: Mapping[str, Driver] = {
     "fake-gps": Driver("pints_drivers.fake_gps:FakeGps"),
     "fake-pps": Driver("pints_drivers.fake_pps:FakePps"),
     "gpio-pps": Driver("pints_drivers.gpio_pps:GpioPps", "gpio"),
+    "gps": Driver("pints_drivers.gps:Gps", "gps"),
     "pps": Driver("pints_drivers.pps:Pps"),
     "shm": Driver("pints_drivers.shm:Shm"),
     "sock": Driver("pints_drivers.sock:Sock"),

@@ -13,6 +13,7 @@ from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.gps import Fixes, fix_sample, unfold
 from pints.config import RefclockConfig, locks
 from pints.drivers import Fix, Pulse, Report, Sawtooth
+from pints.frozen import dataclass
 from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL
 from pints.sync.pulses import UNMISTAKABLE, Filter, Numbering, Span, Tick
@@ -24,6 +25,18 @@ FINE = 1e-3
 wanders, so that many are worth no more than one."""
 SILENT = 16.0
 """Seconds after which what was within others' bounds then is followed no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a receiver said last, and whether that counts."""
+
+    steady: bool
+    """Its fixes agree with each other; it is known which seconds its pulses begin."""
+    pulses: bool
+    time: Instant
+    error: float
+    at: Reading
 
 
 class Receivers:
@@ -78,6 +91,18 @@ class Receivers:
         """The receivers whose fixes a clock may follow."""
         steady = (name for name, fixes in self._fixes.items() if fixes.steady)
         return [name for name in steady if not self._configs[name].noselect]
+
+    def standing(self, name: str) -> Standing | None:
+        """Of one that has said something since it was plugged in."""
+        if name in self._pulses:
+            tick = self._filters[name].last
+            if tick is None:
+                return None
+            return Standing(name not in self._waiting, True, tick.time, tick.error, tick.at)
+        fixes = self._fixes.get(name)
+        if fixes is None or fixes.last is None:
+            return None
+        return Standing(fixes.steady, False, fixes.last.time, fixes.last.error, fixes.last.at)
 
     @property
     def pulsing(self) -> Collection[str]:

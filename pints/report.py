@@ -34,21 +34,23 @@ class Reporter:
 
     def __init__(self, daemon: "Daemon") -> None:
         self._daemon = daemon
-        self._commands: dict[str, Callable[[Reading], Document]] = {
+        self.commands: dict[str, Callable[[Reading], Document]] = {
             "status": self._status,
             "tracking": self._tracking,
             "sources": self._sources,
             "authdata": self._authdata,
             "bootstrap": self._bootstrap,
+            "refclocks": self._refclocks,
+            "gps": self._refclocks,
             "serverstats": self._serverstats,
             "rtc": self._rtc,
         }
 
     def answer(self, command: str) -> Document:
         """The document of a command; PintsError for one that does not exist."""
-        if command not in self._commands:
-            raise PintsError(f"no command '{command}'", ", ".join(self._commands))
-        return self._commands[command](self._daemon.clock.read())
+        if command not in self.commands:
+            raise PintsError(f"no command '{command}'", ", ".join(self.commands))
+        return self.commands[command](self._daemon.clock.read())
 
     def reached(self, level: str) -> bool:
         """Whether the trust state is at least this."""
@@ -344,6 +346,18 @@ class Reporter:
     def _failures(self) -> Document:
         associations = self._daemon.core.associations.values()
         return {a.id: _failure(a) for a in associations if a.failure is not None}
+
+    def _refclocks(self, now: Reading) -> Document:
+        # Imported when somebody asks: the daemon does without it.
+        from pints.receiver_report import rows_of
+
+        core, devices = self._daemon.core, self._daemon.devices
+        configs = core.config.refclocks
+        if core.corroboration is None or devices is None or not configs:
+            raise PintsError("this pints has no receiver", "add a [[refclock]] to pints.toml")
+        receivers, failing = core.corroboration.receivers, self._daemon.attempts.failing
+        rows = rows_of(configs, receivers, core.discipline, devices.details, failing, now)
+        return {"refclocks": rows}
 
     def _serverstats(self, now: Reading) -> Document:
         server = self._daemon.server

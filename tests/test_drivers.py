@@ -23,6 +23,7 @@ from pints.errors import ConfigError, DeviceError
 from pints.shell.clock import Clock
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import Instant
+from tests.daemon.test_modules import NEVER
 
 CLOCK = SoftwareClock(Instant(0))
 
@@ -81,20 +82,36 @@ def test_a_module_that_is_not_there() -> None:
     assert "no_such_module is installed" in e.value.hint
 
 
+LIBRARIES = {"gpiod", "gpiozero", "pynmea2", "serial", "smbus2"}
+
+
+def modules_after(code: str) -> set[str]:
+    """What an interpreter has imported that ran this."""
+    command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"]
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return set(done.stdout.split())
+
+
 def test_nothing_is_imported_that_nobody_named() -> None:
-    code = "import sys, pints.daemon, pints.drivers; print(*sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    modules = done.stdout.split()
+    modules = modules_after("import pints.daemon, pints.drivers")
     assert "pints.drivers" in modules
-    assert not [name for name in modules if name.startswith(("pints_drivers", "smbus2"))]
+    assert not [name for name in modules if name.startswith("pints_drivers")]
+    assert not modules & LIBRARIES
+
+
+def test_a_driver_brings_its_own_libraries_and_no_other() -> None:
+    modules = modules_after("""
+import os
+from pints.drivers import RefclockConfig, open_refclock
+from pints.shell.software_clock import SoftwareClock
+_, port = os.openpty()
+open_refclock(RefclockConfig("gps", os.ttyname(port)), SoftwareClock(0)).close()
+""")
+    assert modules & LIBRARIES == {"serial"}
+    assert not modules & NEVER
 
 
 def test_the_kernels_clock_needs_no_library() -> None:
-    code = "import sys, pints_drivers.dev_rtc, pints_drivers.i2c_rtc; print(*sorted(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
-    )  # fmt: skip
-    modules = set(done.stdout.split())
-    assert "pints_drivers.dev_rtc" in modules
-    assert not modules & {"smbus2", "datetime", "asyncio", "ssl", "hashlib", "tempfile"}
+    modules = modules_after("import pints_drivers.dev_rtc, pints_drivers.i2c_rtc")
+    assert not modules & (NEVER | LIBRARIES | {"datetime"})

@@ -23,6 +23,8 @@ COMMANDS = {
     "sources": "reports",
     "authdata": "reports",
     "bootstrap": "reports",
+    "refclocks": "reports",
+    "gps": "reports",
     "serverstats": "reports",
     "rtc": "rtc",
     "wait": "control",

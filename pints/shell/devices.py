@@ -11,7 +11,7 @@ from functools import partial
 
 from pints import drivers
 from pints.config import Config, RefclockConfig
-from pints.drivers import ReferenceClock, Report
+from pints.drivers import Detailed, Details, ReferenceClock, Report
 from pints.errors import DeviceError
 from pints.shell.attempt import Attempt
 from pints.shell.clock import Clock
@@ -50,6 +50,11 @@ class Devices:
         """Open the receivers."""
         for receiver in self._config.refclocks:
             self._open(receiver)
+
+    def details(self, name: str) -> Details | None:
+        """What a receiver tells of itself, if it does and is there."""
+        receiver: object = self._receivers.get(name)
+        return receiver.details() if isinstance(receiver, Detailed) else None
 
     def close(self) -> None:
         """Let go of all."""

@@ -7,6 +7,7 @@ no harm.
 import pytest
 
 from pints.timescale import HOUR
+from pints_drivers.gnss.epochs import LAG
 from tests.world.device import Device
 from tests.world.test_clocks import cut_off
 from tests.world.test_sync import rms, watch
@@ -93,3 +94,15 @@ def test_pulses_end_with_the_fixes_that_number_them(world: World) -> None:
     world.run(60.0)
     assert device.core.corroboration is not None
     assert not device.core.corroboration.receivers.sharpening(device.clock.read())
+
+
+@pytest.mark.parametrize("off", [0.3, 0.0, -0.3])
+def test_what_sentences_say_is_enough_to_number_pulses(world: World, off: float) -> None:
+    """The driver `gps` doubts them by half of how late they may be, which hides an error."""
+    world.five()
+    cut_off(world)
+    receiver = Receiver(error=LAG / 2, lie=off)
+    pulses = PulsePerSecond(lock="fake-gps")
+    device = Device(world, receivers=[receiver], pulses=[pulses], crystal=30e-6)
+    device.boot()
+    device.ends("restored", within=600.0, error=5 * MICROSECOND)
