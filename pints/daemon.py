@@ -57,6 +57,7 @@ from pints.worker.messages import Result
 
 if TYPE_CHECKING:
     from pints.shell.devices import Devices
+    from pints.shell.output import Output
 
 log = logging.getLogger("pints")
 TRACE_INTERVAL = 16.0
@@ -148,6 +149,7 @@ class Daemon:
         self.waiting: list[tuple[str, Reply]] = []
         self.reporter = Reporter(self)
         self.devices = self._make_devices()
+        self._outputs = self._make_outputs()
         self._link = None if machine.simulated else self._watch_link()
         self._stamps = hold_stamps() if config.sources else None
         self._asked: dict[str, _Asked] = {}
@@ -182,6 +184,8 @@ class Daemon:
             self.control.close()
         if self.devices is not None:
             self.devices.close()
+        for output in self._outputs:
+            output.close()
         for held in (self._link, self._stamps):
             if held is not None:
                 held.close()
@@ -237,9 +241,11 @@ class Daemon:
             case SetRtc() if self.devices is not None:
                 back = self.devices.set_rtc(lambda: self.core.true_time(self.clock.read()))
                 return self.core.rtc_written(back) if back else []
-            case Announce(_, _, text):
+            case Announce(state, basis, text):
                 self.notifier.status(text)
                 self._wake_waiting()
+                for output in self._outputs:
+                    output.show(state, basis)
             case Log(level, text, _):
                 log.log(level, "%s", text)
         return []
@@ -392,6 +398,15 @@ class Daemon:
             lambda name, fix: self._do(self.core.handle_fix(name, fix, self.clock.read())),
             lambda name: self._do(self.core.receiver_lost(name, self.clock.read())),
         )  # fmt: skip
+
+    def _make_outputs(self) -> "list[Output]":
+        if not self.config.outputs:
+            return []
+        # Imported only where it is configured.
+        from pints.shell.output import Output
+
+        attempt = self._attempts.attempt
+        return [Output(self.loop, config, attempt) for config in self.config.outputs]
 
     def _make_server(self, ke_server: bool) -> Any:
         if not self.config.server.listen:

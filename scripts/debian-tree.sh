@@ -28,6 +28,7 @@ build)
     include=$include,python3-hatchling,python3-cryptography,python3-openssl,python3-service-identity
     include=$include,python3-pytest,python3-pytest-xdist,python3-hypothesis,systemd,lintian,mandoc
     include=$include,bash-completion
+    include=$include,python3-gpiozero
     cache=
     ;;
 device)

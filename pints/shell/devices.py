@@ -8,24 +8,18 @@ keeps nothing else waiting.
 import select
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from pints import drivers
 from pints.config import Config, RefclockConfig
 from pints.drivers import Fix, RealTimeClock, ReferenceClock, RtcReading
 from pints.errors import DeviceError
+from pints.shell.attempt import Attempt
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop
 from pints.timescale import Instant, after
 
 REOPEN = 10.0
 """Seconds until a receiver that failed is looked for again."""
-
-
-class Attempt(Protocol):
-    """Does what the machine may refuse; whether it was done.  Complains once a part."""
-
-    def __call__(self, part: str, call: Callable[[], None]) -> bool: ...
 
 
 class Devices:
