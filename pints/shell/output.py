@@ -29,9 +29,10 @@ class Output:
         self._timer: Timer | None = None
 
     def show(self, state: str, basis: str) -> None:
-        """From now on."""
+        """From now on.  Not at once, for opening it may mean to import a library, which takes
+        seconds on a small board: whoever is announcing has packets to send."""
         self._shown = state, basis
-        self._refresh()
+        self._later(0.0)
 
     def close(self) -> None:
         """Nothing is shown any more."""
@@ -41,10 +42,12 @@ class Output:
             self._driver.close()
             self._driver = None
 
-    def _refresh(self) -> None:
+    def _later(self, wait: float) -> None:
         if self._timer is not None:
             self._loop.cancel(self._timer)
-            self._timer = None
+        self._timer = self._loop.call_at(after(self._loop.now(), wait), self._refresh)
+
+    def _refresh(self) -> None:
         wait: float | None = REOPEN
 
         def call() -> None:
@@ -56,4 +59,4 @@ class Output:
         if not self._attempt(self._config.id, call):
             self.close()
         if wait is not None:
-            self._timer = self._loop.call_at(after(self._loop.now(), wait), self._refresh)
+            self._later(wait)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pints.actions import Announce
+from pints.actions import Action, Announce
 from pints.config import Config, merge
 from pints.daemon import Daemon, Machine
 from pints.shell.software_clock import SoftwareClock
@@ -29,6 +29,11 @@ class Pi:
         machine = Machine(SoftwareClock(START), START, simulated=True, board="a board")
         self.daemon = Daemon(merge(Config(), options, "pints.toml"), machine)
 
+    def do(self, actions: list[Action]) -> None:
+        """And let the loop turn, which has nothing else to do."""
+        self.daemon._do(actions)
+        self.daemon.loop._run_timers()
+
     def shown(self) -> tuple[int, int]:
         """Milliseconds lit and dark."""
         lit, dark = ((self.lamp / name).read_text() for name in ("delay_on", "delay_off"))
@@ -43,11 +48,11 @@ def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pi:
 
 def test_the_lamp_follows_trust_from_the_start_to_the_end(pi: Pi) -> None:
     assert pi.shown() == (500, 500)
-    pi.daemon._do(pi.daemon.core.begin(pi.daemon.clock.read()))
+    pi.do(pi.daemon.core.begin(pi.daemon.clock.read()))
     assert pi.shown() == (100, 900)
-    pi.daemon._do([Announce("verified", "anchored", "verified (anchored): a quorum agrees")])
+    pi.do([Announce("verified", "anchored", "verified (anchored): a quorum agrees")])
     assert pi.shown() == (1000, 0)
-    pi.daemon._do([Announce("disputed", "anchored", "disputed")])
+    pi.do([Announce("disputed", "anchored", "disputed")])
     assert pi.shown() == (100, 100)
     pi.daemon.close()
     assert pi.shown()[0] == 0

@@ -56,8 +56,13 @@ class Board:
     def lamp(self) -> Lamp:
         return self.lamps[-1]
 
+    def show(self, state: str, basis: str) -> None:
+        """And let the loop turn."""
+        self.output.show(state, basis)
+        self.sleep(0.0)
+
     def sleep(self, span: float) -> None:
-        """Do what is due until then."""
+        """Do what is due then."""
         self.now += nanoseconds(span)
         self.loop._run_timers()
 
@@ -71,24 +76,33 @@ def board(monkeypatch: pytest.MonkeyPatch) -> Board:
 
 
 def test_one_that_does_not_change_wakes_nobody(board: Board) -> None:
-    board.output.show("unset", "")
-    board.output.show("verified", "anchored")
+    board.show("unset", "")
+    board.show("verified", "anchored")
     assert board.lamp.shown == [("unset", ""), ("verified", "anchored")]
     assert len(board.lamps) == 1
     assert board.asleep()
 
 
-def test_one_that_blinks_is_called_when_it_asked_for_it(board: Board) -> None:
+def test_who_announces_does_not_wait_for_it(board: Board) -> None:
+    """And of several states at once, it is the last that counts."""
     board.output.show("unset", "")
-    board.lamp.wait = 0.5
     board.output.show("restored", "")
+    assert board.lamps == []
+    board.sleep(0.0)
+    assert board.lamp.shown == [("restored", "")]
+
+
+def test_one_that_blinks_is_called_when_it_asked_for_it(board: Board) -> None:
+    board.show("unset", "")
+    board.lamp.wait = 0.5
+    board.show("restored", "")
     board.sleep(0.4)
     assert board.lamp.shown[1:] == [("restored", "")]
     board.sleep(0.1)
     board.sleep(0.5)
     assert board.lamp.shown[1:] == [("restored", "")] * 3
     board.lamp.wait = None
-    board.output.show("verified", "anchored")
+    board.show("verified", "anchored")
     assert board.asleep()
 
 
@@ -97,8 +111,8 @@ def test_one_that_fails_is_named_once_and_tried_again(
 ) -> None:
     caplog.set_level("INFO", "pints")
     board.missing = True
-    board.output.show("restored", "")
-    board.output.show("provisional", "")
+    board.show("restored", "")
+    board.show("provisional", "")
     board.sleep(REOPEN)
     board.missing = False
     board.sleep(REOPEN)
@@ -110,10 +124,10 @@ def test_one_that_fails_is_named_once_and_tried_again(
 def test_one_that_breaks_is_closed_and_opened_again(
     board: Board, caplog: pytest.LogCaptureFixture
 ) -> None:
-    board.output.show("restored", "")
+    board.show("restored", "")
     first = board.lamp
     first.broken = True
-    board.output.show("verified", "windows")
+    board.show("verified", "windows")
     assert first.closed == 1
     board.sleep(REOPEN)
     assert board.lamp is not first
@@ -123,9 +137,9 @@ def test_one_that_breaks_is_closed_and_opened_again(
 
 def test_closed_it_shows_nothing_any_more(board: Board) -> None:
     board.output.close()
-    board.output.show("restored", "")
+    board.show("restored", "")
     board.lamp.wait = 1.0
-    board.output.show("provisional", "")
+    board.show("provisional", "")
     board.output.close()
     assert board.lamp.closed == 1
     assert board.asleep()
@@ -133,7 +147,7 @@ def test_closed_it_shows_nothing_any_more(board: Board) -> None:
 
 def test_an_unknown_driver_is_a_mistake_in_the_configuration() -> None:
     loop = Loop(SoftwareClock(Instant(0)))
-    output = Output(loop, OutputConfig("kernel_led"), Attempts().attempt)
+    Output(loop, OutputConfig("kernel_led"), Attempts().attempt).show("unset", "")
     with pytest.raises(ConfigError, match=r"\[\[output\]\] driver: unknown") as e:
-        output.show("unset", "")
+        loop._run_timers()
     assert "kernel-led" in e.value.hint
