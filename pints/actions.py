@@ -84,13 +84,14 @@ class SaveForBoot:
 
 @dataclass(frozen=True, slots=True)
 class ReadRtc:
-    """Read the real-time clock, and report by `Core.handle_rtc`."""
+    """Read the real-time clock, and report by `Core.handle_rtc`; then, once it is known when its
+    seconds begin, by `Core.rtc_refined`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetRtc:
-    """Set the real-time clock to what the system clock, which is anchored, says by
-    `Core.true_time`, and report by `Core.rtc_written`."""
+    """Set the real-time clock, as a second begins, to `Core.time_for_rtc`, and report by
+    `Core.rtc_written`; once more when it is known what came of it."""
 
 
 @dataclass(frozen=True, slots=True)

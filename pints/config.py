@@ -6,7 +6,7 @@ text.  What is not in them is an error that names file, key and the nearest key 
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, replace
 from typing import Any, cast
 
@@ -84,6 +84,10 @@ class RtcConfig:
 
     driver: str = option("", "name of its driver; empty: none")
     device: str = option("", "file of the device, where the driver has one")
+    bus: int = option(1, "number of its I2C bus; 1 is on a Raspberry Pi's header", low=0, high=255)
+    address: int = option(
+        0, "its I2C address, 0x68 for instance; 0: the chip's own", low=0, high=0x77
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +96,29 @@ class RefclockConfig:
 
     driver: str = option(MISSING, "name of its driver")
     device: str = option("", "file of the device")
+    baud: int = option(0, "speed of its serial line; 0: it is found", low=0, high=4_000_000)
     trust: bool = option(False, "believe its date: it can be spoofed from the roadside")
     noselect: bool = option(False, "measure it, but never use it")
+    lock: str = option(
+        "", "driver, or driver and device, of the receiver that says which second its pulses "
+        "begin; empty: whoever the clock follows",
+    )  # fmt: skip
+    edge: str = option(
+        "assert",
+        "edge of the pulse that begins the second: assert (rising) or clear (falling)",
+        choices=("assert", "clear"),
+    )
+    pin: int = option(-1, "line of the GPIO chip that the pulses come in by", low=-1, high=1023)
+    offset: float = option(
+        0.0, "by how much it is late, seconds: its antenna's cable, its serial line",
+        low=-1.0, high=1.0,
+    )  # fmt: skip
 
     @property
     def id(self) -> str:
         """Names it everywhere."""
-        return f"{self.driver} {self.device}".strip()
+        pin = str(self.pin) if self.pin >= 0 else ""
+        return " ".join(filter(None, (self.driver, self.device, pin)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +362,15 @@ def check(config: Config, path: str) -> None:
                 f"{path}: [[refclock]] {receiver.id} stands there twice", "remove one of the two"
             )
         seen.add(receiver.id)
+    for receiver in config.refclocks:
+        others = locks(receiver, config.refclocks)
+        if receiver.lock and len(others) != 1:
+            found = "two receivers" if others else "no other receiver"
+            known = [r.id for r in config.refclocks if r is not receiver]
+            raise ConfigError(
+                f"{path}: [[refclock]] {receiver.id}: lock: {found} '{receiver.lock}'",
+                f"known here: {', '.join(known)}" if known else "name one, or leave lock out",
+            )
     for source in (*config.sources, *config.anchors):
         if source.id in seen:
             raise ConfigError(
@@ -359,6 +388,11 @@ def check(config: Config, path: str) -> None:
         raise ConfigError(f"{path}: [server] needs both certificate and key, or neither")
     if server.certificate and not server.listen:
         raise ConfigError(f"{path}: [server] has a certificate but listens nowhere", "set listen")
+
+
+def locks(receiver: RefclockConfig, known: Iterable[RefclockConfig]) -> list[str]:
+    """Whom a receiver's lock names: one, in a configuration that was checked, or nobody."""
+    return [r.id for r in known if r is not receiver and receiver.lock in (r.driver, r.id)]
 
 
 def tables() -> dict[str, type[Any]]:

@@ -59,7 +59,7 @@ from pints.worker.messages import (
 
 if TYPE_CHECKING:
     from pints.corroboration import Corroboration
-    from pints.drivers import Fix, RtcReading
+    from pints.drivers import Report, RtcReading
 
 ROUGHTIME = ""
 """Stands for the source of a task that is for no source."""
@@ -221,20 +221,38 @@ class Core:
         reading = replace(reading, at=self._slews.without(reading.at))
         return self._follow(self._corroborating.handle_rtc(name, reading, now), now)
 
+    def rtc_refined(self, reading: "RtcReading") -> list[Action]:
+        """It is known more exactly what it said."""
+        reading = replace(reading, at=self._slews.without(reading.at))
+        return self._corroborating.rtc_refined(reading)
+
+    def time_for_rtc(self, now: Reading) -> Instant | None:
+        """What to set it to; None unless the time is still anchored (R7)."""
+        raw = self._without_slews(now).raw
+        return self.discipline.true_time(raw) if self.bootstrap.anchored else None
+
     def rtc_written(self, back: "RtcReading") -> list[Action]:
         """The real-time clock was set, and read again."""
         return self._corroborating.rtc_written(replace(back, at=self._slews.without(back.at)))
 
-    def handle_fix(self, name: str, fix: "Fix", now: Reading) -> list[Action]:
-        """A receiver told the time."""
+    def rtc_drift_to_trim(self) -> float:
+        """By what fraction it runs fast.  PintsError where it cannot be trimmed now."""
+        return self._corroborating.drift_to_trim()
+
+    def rtc_trimmed(self, change: float) -> list[Action]:
+        """It was made to run faster by the fraction `change`."""
+        return self._corroborating.rtc_trimmed(change)
+
+    def handle_report(self, name: str, report: "Report", now: Reading) -> list[Action]:
+        """A receiver told something of the time."""
         now = self._without_slews(now)
-        fix = replace(fix, at=self._slews.without(fix.at))
-        return self._follow(self._corroborating.handle_fix(name, fix, now), now)
+        actions = self._corroborating.receivers.handle(name, report, now)
+        return [] if actions is None else self._follow(actions, now)
 
     def receiver_lost(self, name: str, now: Reading) -> list[Action]:
         """A receiver was unplugged."""
         now = self._without_slews(now)
-        return self._follow(self._corroborating.receiver_lost(name, now), now)
+        return self._follow(self._corroborating.receivers.lost(name, now), now)
 
     def set_time(self, time: Instant, now: Reading) -> list[Action]:
         """The operator says that it is `time` now.  UntrustedTimeError where it is known
@@ -284,10 +302,6 @@ class Core:
         return self._slewed(self.saving.everything(self._sources(), now, final), now)
 
     # --- what the reports read -----------------------------------------------------------
-
-    def true_time(self, now: Reading) -> Instant | None:
-        """The best estimate of true time; None while there is none."""
-        return self.discipline.true_time(now.raw)
 
     def mark(self, source: str) -> str:
         """Of `pints sources`."""
@@ -356,7 +370,7 @@ class Core:
 
         return Corroboration(
             config, remembered.calibration, remembered.board,
-            self.bootstrap, self.discipline, entropy, now,
+            self.bootstrap, self.discipline, self._slews, entropy, now,
         )  # fmt: skip
 
     @property
@@ -376,7 +390,8 @@ class Core:
             self.associations[source].drop_session(why, now.boot)
             self.discipline.forget(source)
         self.bootstrap.dropped.clear()
-        selection = self.steering.choose(self._answering(), now)
+        sharpening = self.corroboration.receivers.sharpening(now) if self.corroboration else {}
+        selection = self.steering.choose(self._answering(), sharpening, now)
         stepped = now
         for action in self._noted(actions, now):
             if isinstance(action, SetClock):
@@ -420,7 +435,7 @@ class Core:
         for a in self._sources():
             if a.reach and a.unanswered < LOST_AFTER and not a.config.noselect:
                 yield a.id, a.config.nts and a.id not in self.config.network
-        for name in self.corroboration.usable() if self.corroboration else ():
+        for name in self.corroboration.receivers.usable() if self.corroboration else ():
             yield name, True
 
     def _interval(self, source: str) -> float:

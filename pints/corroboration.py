@@ -11,22 +11,25 @@ from collections.abc import Callable
 
 from pints.actions import Action, Log, ReadRtc, Save, SetRtc, Start
 from pints.bootstrap.engine import Bootstrap
-from pints.bootstrap.gps import Fixes, fix_sample
 from pints.bootstrap.roughtime import judge
 from pints.bootstrap.rtc import (
+    UNMEASURED,
     Calibration,
     encode_calibration,
     learn,
     rtc_evidence,
+    trimmed,
     worth_writing,
     written,
 )
 from pints.config import Config
-from pints.drivers import Fix, RtcReading
+from pints.drivers import RtcReading
+from pints.errors import PintsError
+from pints.receivers import Receivers
 from pints.roughtime_poll import RoughtimePoll
 from pints.saving import MALFEASANCE_FILE, RTC_FILE
 from pints.sync.discipline import Discipline
-from pints.sync.poll import RECEIVER_INTERVAL
+from pints.sync.slew import SlewAccount
 from pints.timescale import DAY, Boot, Reading, after, seconds
 from pints.worker.messages import Failed, Result, RoughtimeHeard
 
@@ -46,6 +49,7 @@ class Corroboration:
         board: str,
         bootstrap: Bootstrap,
         discipline: Discipline,
+        slews: SlewAccount,
         entropy: Callable[[int], bytes],
         now: Reading,
     ) -> None:
@@ -62,8 +66,7 @@ class Corroboration:
         self._roughtime = RoughtimePoll(config.bootstrap.roughtime, entropy, now.boot)
         self._asked = now
         """When the servers were."""
-        self._receivers = {r.id: r for r in config.refclocks}
-        self._fixes: dict[str, Fixes] = {}
+        self.receivers = Receivers(config.refclocks, bootstrap, discipline, slews)
 
     def begin(self) -> list[Action]:
         """Read the real-time clock, at once."""
@@ -101,6 +104,12 @@ class Corroboration:
         said = rtc_evidence(name, reading, self.calibration, floors)
         return self._bootstrap.offer(said, now) + self.compare_rtc()
 
+    def rtc_refined(self, reading: RtcReading) -> list[Action]:
+        """It is known when its seconds begin.  As evidence a second more or less is nothing, so
+        this is for its drift alone."""
+        self.reading = reading
+        return self.compare_rtc()
+
     def compare_rtc(self) -> list[Action]:
         """Hold its last reading against anchored time: learn from it, set it where that is
         worth it."""
@@ -128,38 +137,26 @@ class Corroboration:
         self.calibration = written(self.chip, back, self.calibration, true, error)
         return self._keep_calibration()
 
+    def drift_to_trim(self) -> float:
+        """By what fraction the chip runs fast.  PintsError where that is not known, or where it
+        could not be set afterwards (R7)."""
+        known = self.calibration
+        if not self._bootstrap.anchored:
+            raise PintsError("the time is not anchored yet", "pints wait --for anchored")
+        if known is None or known.chip != self.chip or known.drift_error >= UNMEASURED:
+            raise PintsError("its drift is not measured yet", "that takes a day: pints rtc")
+        return known.drift
+
+    def rtc_trimmed(self, change: float) -> list[Action]:
+        """It was made to run faster by the fraction `change`."""
+        assert self.calibration is not None
+        self.calibration = trimmed(self.calibration, change)
+        text = f"real-time clock {self.chip} is trimmed by {change * 1e6:+.2f} ppm, and set"
+        return [Log(logging.INFO, text), *self._keep_calibration(), SetRtc()]
+
     def _keep_calibration(self) -> list[Action]:
         assert self.calibration is not None
         return [Save(RTC_FILE, encode_calibration(self.calibration, self._board))]
-
-    # --- receivers ---
-
-    def handle_fix(self, name: str, fix: Fix, now: Reading) -> list[Action]:
-        """A receiver told the time."""
-        config, floors = self._receivers[name], self._bootstrap.lenient_floors
-        if name not in self._fixes:
-            self._fixes[name] = Fixes(name, config.trust, floors)
-        fixes = self._fixes[name]
-        said = fixes.hear(fix)
-        if fixes.steady and not config.noselect:
-            # One of many is enough: its error is the receiver's, which the next one shares.
-            last = self._discipline.last(name)
-            if last is None or seconds(fix.at.raw - last.raw) >= RECEIVER_INTERVAL:
-                self._discipline.add(fix_sample(fix, name, floors))
-        if said is None or config.noselect:
-            return []
-        return self._bootstrap.offer(said, now)
-
-    def receiver_lost(self, name: str, now: Reading) -> list[Action]:
-        """A receiver was unplugged."""
-        self._fixes.pop(name, None)
-        self._discipline.forget(name)
-        return self._bootstrap.withdraw(name, now)
-
-    def usable(self) -> list[str]:
-        """The receivers that a clock may follow."""
-        steady = (name for name, fixes in self._fixes.items() if fixes.steady)
-        return [name for name in steady if not self._receivers[name].noselect]
 
     # --- Roughtime ---
 

@@ -58,6 +58,7 @@ from pints.worker.messages import Result
 if TYPE_CHECKING:
     from pints.shell.devices import Devices
     from pints.shell.output import Output
+    from pints.shell.rtc import BoardRtc
 
 log = logging.getLogger("pints")
 TRACE_INTERVAL = 16.0
@@ -132,9 +133,10 @@ class Daemon:
         self.loop = Loop(self.clock)
         self.control = None if machine.simulated else self._make_control()
         self.server = self._make_server(machine.ke_server)
-        self._attempts = Attempts()
+        self.attempts = Attempts()
+        """What the machine refuses."""
         self._keeper = Keeper(
-            self.store, self.runtime, self.clock.boot_id(), self._attempts, machine.timesync
+            self.store, self.runtime, self.clock.boot_id(), self.attempts, machine.timesync
         )
         now = self.clock.read()
         board = machine.board or board_id()
@@ -148,6 +150,7 @@ class Daemon:
         self.notifier = Notifier()
         self.waiting: list[tuple[str, Reply]] = []
         self.reporter = Reporter(self)
+        self.rtc = self._make_rtc()
         self.devices = self._make_devices()
         self._outputs = self._make_outputs()
         self._link = None if machine.simulated else self._watch_link()
@@ -182,6 +185,8 @@ class Daemon:
             self.server.stop()
         if self.control is not None:
             self.control.close()
+        if self.rtc is not None:
+            self.rtc.close()
         if self.devices is not None:
             self.devices.close()
         for output in self._outputs:
@@ -221,9 +226,9 @@ class Daemon:
             case SetClock(instant, boot):
                 self._set_clock(instant, boot)
             case Steer(rate):
-                self._attempts.attempt("clock", lambda: self.clock.set_rate(rate))
+                self.attempts.attempt("clock", lambda: self.clock.set_rate(rate))
             case ReportClock(synchronized, max_error, est_error):
-                self._attempts.attempt(
+                self.attempts.attempt(
                     "clock", lambda: self.clock.report(synchronized, max_error, est_error)
                 )
             case RecordBelief(belief, basis):
@@ -235,12 +240,11 @@ class Daemon:
                 self._keeper.save_for_boot(name, data)
             case Save(name, data):
                 self._keeper.save(name, data)
-            case ReadRtc() if self.devices is not None:
-                read = self.devices.read_rtc()
+            case ReadRtc() if self.rtc is not None:
+                read = self.rtc.read()
                 return self.core.handle_rtc(*read, self.clock.read()) if read else []
-            case SetRtc() if self.devices is not None:
-                back = self.devices.set_rtc(lambda: self.core.true_time(self.clock.read()))
-                return self.core.rtc_written(back) if back else []
+            case SetRtc() if self.rtc is not None:
+                self.rtc.set(lambda: self.core.time_for_rtc(self.clock.read()))
             case Announce(state, basis, text):
                 self.notifier.status(text)
                 self._wake_waiting()
@@ -255,7 +259,7 @@ class Daemon:
             now = self.clock.read()
             self.clock.step(instant + (now.boot - boot) - now.real)
 
-        self._attempts.attempt("clock", step)
+        self.attempts.attempt("clock", step)
 
     # --- the network ---------------------------------------------------------------------
 
@@ -333,7 +337,7 @@ class Daemon:
                 reply(
                     {
                         "files": self.store.writes - before,
-                        "failed": "state" in self._attempts.failing,
+                        "failed": "state" in self.attempts.failing,
                     }
                 )
             case "settime":
@@ -341,8 +345,21 @@ class Daemon:
                     raise PintsError("only root may set the time", "sudo pints settime ...")
                 self._do(self.core.set_time(_instant(request.get("time")), self.clock.read()))
                 reply(self.reporter.answer("status"))
+            case "rtc-trim":
+                if not reply.privileged:
+                    raise PintsError(
+                        "only root may trim the real-time clock", "sudo pints rtc trim"
+                    )
+                reply(self._trim_rtc())
             case command:
                 reply(self.reporter.answer(str(command)))
+
+    def _trim_rtc(self) -> dict[str, Any]:
+        told = self.reporter.answer("rtc")  # PintsError where there is none
+        assert self.rtc is not None
+        change = self.rtc.trim(-self.core.rtc_drift_to_trim())
+        self._do(self.core.rtc_trimmed(change))
+        return {"chip": told["chip"], "change_ppm": change * 1e6}
 
     def _wake_waiting(self) -> None:
         still = []
@@ -387,15 +404,28 @@ class Daemon:
         self.loop.register(link.fileno(), select.POLLIN, on_readable)
         return link
 
+    def _make_rtc(self) -> "BoardRtc | None":
+        if not self.config.rtc.driver:
+            return None
+        # Imported only where it is configured.
+        from pints.shell.rtc import BoardRtc, Heard
+
+        heard = Heard(
+            lambda name, said: self._do(self.core.handle_rtc(name, said, self.clock.read())),
+            lambda said: self._do(self.core.rtc_refined(said)),
+            lambda back: self._do(self.core.rtc_written(back)),
+        )
+        return BoardRtc(self.loop, self.clock, self.config.rtc, self.attempts.attempt, heard)
+
     def _make_devices(self) -> "Devices | None":
-        if not self.config.rtc.driver and not self.config.refclocks:
+        if not self.config.refclocks:
             return None
         # Imported only where it is configured.
         from pints.shell.devices import Devices
 
         return Devices(
-            self.loop, self.clock, self.config, self._attempts.attempt,
-            lambda name, fix: self._do(self.core.handle_fix(name, fix, self.clock.read())),
+            self.loop, self.clock, self.config, self.attempts.attempt,
+            lambda name, said: self._do(self.core.handle_report(name, said, self.clock.read())),
             lambda name: self._do(self.core.receiver_lost(name, self.clock.read())),
         )  # fmt: skip
 
@@ -405,7 +435,7 @@ class Daemon:
         # Imported only where it is configured.
         from pints.shell.output import Output
 
-        attempt = self._attempts.attempt
+        attempt = self.attempts.attempt
         return [Output(self.loop, config, attempt) for config in self.config.outputs]
 
     def _make_server(self, ke_server: bool) -> Any:

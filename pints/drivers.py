@@ -9,7 +9,7 @@ name it, and may be asked again later.  All that they need from pints is here, i
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from pints.config import OutputConfig as OutputConfig
 from pints.config import RefclockConfig as RefclockConfig
@@ -44,21 +44,31 @@ class RtcReading:
     at: Reading
     stability: float = 2e-6
     """By how much (a fraction) temperature may change the chip's rate from one long span of time
-    to another.  The default holds for a compensated chip (DS3231, RV-3028, RV-3032); a bare
-    watch crystal on a machine that stands outdoors in winter makes it 30e-6."""
+    to another.  The default holds for a compensated chip (DS3231, RV-8803, RV-3032); a bare
+    watch crystal (RV-3028 included) on a machine that stands outdoors in winter makes it 30e-6."""
+    warnings: tuple[str, ...] = ()
+    """What its owner should see to though the time is good, by the datasheet's names (`BLF`:
+    its battery is low)."""
+    temperature: float | None = None
+    """Of the chip, degrees Celsius, where it has a thermometer."""
 
 
 class RealTimeClock(Protocol):
-    """A clock with a battery."""
+    """A clock with a battery.  One whose rate can be set has `trim(change: float) -> float`
+    besides: run faster by the fraction `change`, as nearly as it can; by how much it does."""
 
     name: str
     """As reports say it: `ds3231 i2c-1 0x68`."""
+    first_tick: float
+    """How long after `write` it counts its next second, seconds, at most 1.  `write` is called
+    when true time is so far from the next one."""
 
     def read(self) -> RtcReading:
-        """Read it, on the boundary of a second where that can be had cheaply."""
+        """Read it at once, to the second that it is in."""
 
     def write(self, time: Instant) -> None:
-        """Set it to what true time is now; clears its flags."""
+        """Set it to what true time is now, so that it counts on in `first_tick`; clears its
+        flags."""
 
     def close(self) -> None:
         """Let go of the device."""
@@ -78,17 +88,43 @@ class Fix:
     """NTP's leap indicator, where the receiver tells of a coming leap second."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A second began when the machine's clocks stood at `at`.  Which one it does not say."""
+
+    at: Reading
+    error: float
+    """Bound of all that lies between the second's beginning and `at`, seconds, but for what the
+    configuration corrects: the antenna's cable, the time from an edge to its stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sawtooth:
+    """By how much a receiver knows that one of its pulses misses the second: it can place it on
+    an edge of its own oscillator only (UBX TIM-TP qErr).  Said before or after the pulse."""
+
+    time: Instant
+    """The second that the pulse begins, near enough to tell it from its neighbours, weeks rolled
+    over as in a Fix."""
+    error: float
+    """By how much the pulse comes late, seconds; negative: early."""
+
+
+Report = Fix | Pulse | Sawtooth
+
+
 class ReferenceClock(Protocol):
-    """A receiver that tells the time by itself."""
+    """A receiver that tells the time, or the beginning of each second, by itself."""
 
     name: str
     """As reports say it: `gps /dev/ttyAMA0`."""
 
     def fileno(self) -> int:
-        """Readable when there is something for `fixes`."""
+        """Readable when there is something for `reports`; -1 where nothing wakes: then it is called
+        twice a second."""
 
-    def fixes(self) -> Iterable[Fix]:
-        """Read once what is there, and give every complete fix in it; none is common."""
+    def reports(self) -> Iterable[Report]:
+        """Read once what is there, and give every complete report in it; none is common."""
 
     def close(self) -> None:
         """Let go of the device."""
@@ -109,20 +145,70 @@ class StatusOutput(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Details:
+    """What a receiver tells of itself besides the time; None for what it does not."""
+
+    fix: bool
+    """Whether it sees enough of the sky."""
+    satellites: int | None
+    """Used for the fix."""
+    speed: int | None
+    """Of its serial line, baud."""
+    sentences: Mapping[str, int]
+    """How often which kind of sentence or message came."""
+    noise: int
+    """Bytes that belonged to none."""
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """A receiver that has details: no driver needs to be one."""
+
+    def details(self) -> Details:
+        """For `pints gps`, whenever somebody asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRtc:
+    """What was found where a real-time clock may be."""
+
+    place: str
+    """As a person says it: `i2c-1 0x68`, `/dev/rtc0`."""
+    drivers: tuple[str, ...]
+    """Those that may be right; several where it cannot be told which, none where none is."""
+    note: str = ""
+    """What else there is to know."""
+    bus: int | None = None
+    address: int | None = None
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """Where a driver is."""
 
     place: str
-    """Module and class: `pints_drivers.fake_rtc:FakeRtc`."""
+    """Module and class, or a function that makes one: `pints_drivers.fake_rtc:FakeRtc`."""
     extra: str = ""
     """The extra of the distribution that brings the libraries it imports; empty: none."""
 
 
+I2C_CHIPS = (
+    "ds1307", "ds1338", "ds3231", "mcp7940n", "pcf85063", "pcf8523", "pcf8563", "rv3028", "rv8803",
+)  # fmt: skip
 RTCS: Mapping[str, Driver] = {
+    "dev": Driver("pints_drivers.dev_rtc:DevRtc"),
     "fake-rtc": Driver("pints_drivers.fake_rtc:FakeRtc"),
+    **dict.fromkeys(I2C_CHIPS, Driver("pints_drivers.i2c_rtc:open_chip", "rtc")),
 }
 REFCLOCKS: Mapping[str, Driver] = {
     "fake-gps": Driver("pints_drivers.fake_gps:FakeGps"),
+    "fake-pps": Driver("pints_drivers.fake_pps:FakePps"),
+    "gpio-pps": Driver("pints_drivers.gpio_pps:GpioPps", "gpio"),
+    "gps": Driver("pints_drivers.gps:Gps", "gps"),
+    "pps": Driver("pints_drivers.pps:Pps"),
+    "shm": Driver("pints_drivers.shm:Shm"),
+    "sock": Driver("pints_drivers.sock:Sock"),
 }
 OUTPUTS: Mapping[str, Driver] = {
     "kernel-led": Driver("pints_drivers.kernel_led:KernelLed"),
@@ -130,6 +216,9 @@ OUTPUTS: Mapping[str, Driver] = {
     "verified-pin": Driver("pints_drivers.gpio_outputs:VerifiedPin", "gpio"),
 }
 """The built-in names.  A name with a colon in it is the place of somebody else's driver."""
+DETECTOR = Driver("pints_drivers.rtc_detect:detect", "rtc")
+NO_RTC = "no real-time clock is configured"
+NO_RTC_HINT = "which one is there: pints rtc detect"
 
 
 def open_rtc(config: RtcConfig, clock: MachineClock) -> RealTimeClock:
@@ -137,6 +226,11 @@ def open_rtc(config: RtcConfig, clock: MachineClock) -> RealTimeClock:
     one that does not load or finds no device."""
     found = _find("[rtc] driver", config.driver, RTCS)
     return cast(RealTimeClock, found(config, clock))
+
+
+def detect_rtcs() -> list[FoundRtc]:
+    """The real-time clocks of this machine.  Nothing is written to anything that answers."""
+    return cast(list[FoundRtc], _find("pints rtc detect", "detect", {"detect": DETECTOR})())
 
 
 def open_refclock(config: RefclockConfig, clock: MachineClock) -> ReferenceClock:

@@ -76,20 +76,21 @@ class Attempts:
     """What the machine may refuse, part by part."""
 
     def __init__(self) -> None:
-        self.failing: set[str] = set()
-        """Parts whose last attempt failed."""
+        self.failing: dict[str, tuple[str, str]] = {}
+        """Parts whose last attempt failed, with why and what mends it."""
 
     def attempt(self, part: str, call: Callable[[], None]) -> bool:
         """Whether it was done; complains once until it works again."""
         try:
             call()
         except DeviceError as e:
-            if part not in self.failing:
-                self.failing.add(part)
+            known = part in self.failing
+            self.failing[part] = str(e), e.hint
+            if not known:
                 log.error("%s%s", e, f" ({e.hint})" if e.hint else "")
             return False
         if part in self.failing:
-            self.failing.discard(part)
+            del self.failing[part]
             log.info("%s works again", part)
         return True
 

@@ -34,20 +34,23 @@ class Reporter:
 
     def __init__(self, daemon: "Daemon") -> None:
         self._daemon = daemon
-        self._commands: dict[str, Callable[[Reading], Document]] = {
+        self.commands: dict[str, Callable[[Reading], Document]] = {
             "status": self._status,
             "tracking": self._tracking,
             "sources": self._sources,
             "authdata": self._authdata,
             "bootstrap": self._bootstrap,
+            "refclocks": self._refclocks,
+            "gps": self._refclocks,
             "serverstats": self._serverstats,
+            "rtc": self._rtc,
         }
 
     def answer(self, command: str) -> Document:
         """The document of a command; PintsError for one that does not exist."""
-        if command not in self._commands:
-            raise PintsError(f"no command '{command}'", ", ".join(self._commands))
-        return self._commands[command](self._daemon.clock.read())
+        if command not in self.commands:
+            raise PintsError(f"no command '{command}'", ", ".join(self.commands))
+        return self.commands[command](self._daemon.clock.read())
 
     def reached(self, level: str) -> bool:
         """Whether the trust state is at least this."""
@@ -305,6 +308,8 @@ class Reporter:
         asked += [
             Asked(receiver.id, Kind.RECEIVER, "no three fixes in a row tell one time yet")
             for receiver in core.config.refclocks
+            # Pulses are asked for no time.
+            if core.corroboration and receiver.id not in core.corroboration.receivers.pulsing
         ]
         if core.config.bootstrap.roughtime:
             asked.append(Asked("roughtime", Kind.ROUGHTIME, self._roughtime_silence()))
@@ -342,12 +347,43 @@ class Reporter:
         associations = self._daemon.core.associations.values()
         return {a.id: _failure(a) for a in associations if a.failure is not None}
 
+    def _refclocks(self, now: Reading) -> Document:
+        # Imported when somebody asks: the daemon does without it.
+        from pints.receiver_report import rows_of
+
+        core, devices = self._daemon.core, self._daemon.devices
+        configs = core.config.refclocks
+        if core.corroboration is None or devices is None or not configs:
+            raise PintsError("this pints has no receiver", "add a [[refclock]] to pints.toml")
+        receivers, failing = core.corroboration.receivers, self._daemon.attempts.failing
+        rows = rows_of(configs, receivers, core.discipline, devices.details, failing, now)
+        return {"refclocks": rows}
+
     def _serverstats(self, now: Reading) -> Document:
         server = self._daemon.server
         if server is None:
             raise PintsError("this pints serves nobody", "set listen in [server]")
         counters = server.counters
         return {name: getattr(counters, name) for name in counters.__slots__}
+
+    def _rtc(self, now: Reading) -> Document:
+        # Imported when somebody asks: the daemon does without it.
+        from pints.bootstrap.rtc_account import Compared, rtc_account
+        from pints.drivers import NO_RTC, NO_RTC_HINT
+
+        rtc, core = self._daemon.rtc, self._daemon.core
+        if rtc is None or core.corroboration is None:
+            raise PintsError(NO_RTC, NO_RTC_HINT)
+        read = rtc.look()
+        if read is None:
+            raise PintsError("the real-time clock cannot be read", _LOG)
+        last, compared = core.corroboration.reading, None
+        true = core.discipline.true_time(last.at.raw) if last and not last.flags else None
+        if last is not None and true is not None:
+            error = last.error + core.discipline.bound(last.at.raw)
+            age = seconds(now.raw - last.at.raw)
+            compared = Compared(seconds(last.time - true), error, age)
+        return rtc_account(*read, core.corroboration.calibration, compared)
 
 
 UNRECORDED = (

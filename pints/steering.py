@@ -7,7 +7,7 @@ a leap second is taken once, by all that is known of the time together.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pints.actions import Action, Log, ReportClock, SetClock, Steer
 from pints.bootstrap import rules
@@ -54,9 +54,11 @@ class Steering:
         cases, if paths are what they usually are, seconds."""
         return abs(self.offset(now) or 0.0) + self._discipline.interval(now.raw)
 
-    def choose(self, answering: Iterable[tuple[str, bool]], now: Reading) -> Selection | None:
+    def choose(
+        self, answering: Iterable[tuple[str, bool]], sharpening: Mapping[str, bool], now: Reading
+    ) -> Selection | None:
         """Among the sources that answer (and whether each is authenticated) those that say
-        what is believed."""
+        what is believed, and those that just sharpen it."""
         bootstrap = self._bootstrap
         if bootstrap.state in (State.HOLDOVER, State.DISPUTED):
             return None
@@ -68,7 +70,7 @@ class Steering:
             and source not in self.leaps.smearing
             and bootstrap.agrees(source)
         }
-        return self._discipline.choose(now.raw, usable)
+        return self._discipline.choose(now.raw, {**sharpening, **usable})
 
     def set_clock(self, wanted: SetClock, now: Reading) -> SetClock | None:
         """The step to make for one that the bootstrap wants: where a quorum wants it, the

@@ -62,6 +62,16 @@ def civil(instant: Instant) -> tuple[int, int, int]:
     return year_of_era + era * 400 + (month <= 2), month, day_of_month
 
 
+def midnight(year: int, month: int, day: int) -> Instant:
+    """When a day begins, for any year, a month of 1 to 12 and any day: `civil` tells whether
+    its month has it."""
+    # Counted from 1 March, as in `civil`.
+    year -= month <= 2
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    days = year * 365 + year // 4 - year // 100 + year // 400 + day_of_year - 719468
+    return Instant(days * 86400 * NS)
+
+
 def iso(instant: Instant) -> str:
     """UTC in ISO 8601 to the second."""
     year, month, day = civil(instant)

@@ -260,6 +260,8 @@ def completion() -> str:
             if action.option_strings and action.nargs != 0:
                 pattern = " | ".join(f'"{name} {option}"' for option in action.option_strings)
                 values.append(f"        {pattern}) {_offer(action)} ;;")
+            elif not action.option_strings and action.choices:
+                offered += map(str, action.choices)
             elif not action.option_strings and placeholder(action) in ("HOST", "FILE"):
                 offered.append(f"<{placeholder(action)}>")
         words.append(f"            {name}) {_words(offered)} ;;")

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from pints import config
 from pints.cli import main
-from pints.config import DEFAULT_SOURCES, Config, SourceConfig, load, merge
+from pints.config import (
+    DEFAULT_SOURCES,
+    Config,
+    RefclockConfig,
+    SourceConfig,
+    load,
+    locks,
+    merge,
+)
 from pints.errors import ConfigError
 
 SOURCE = '[[source]]\nserver = "a.test"\n'
@@ -355,3 +363,39 @@ def test_every_option_has_a_text_and_a_default_within_its_bounds() -> None:
         assert text, (section, key)
         assert kind in ("true or false", "a whole number", "a number", "a string",
                         "a list of strings")  # fmt: skip
+
+
+# --- receivers -------------------------------------------------------------------------------
+
+
+def refclocks(file: Path, *rows: str) -> tuple[RefclockConfig, ...]:
+    return load(write(file, "".join(f"[[refclock]]\n{row}\n" for row in rows))).refclocks
+
+
+@pytest.mark.parametrize("lock", ["gps", "gps /dev/ttyAMA0"])
+def test_a_lock_names_another_receiver(file: Path, lock: str) -> None:
+    gps, pps = refclocks(
+        file, 'driver = "gps"\ndevice = "/dev/ttyAMA0"', f'driver = "pps"\nlock = "{lock}"'
+    )
+    assert locks(pps, (gps, pps)) == [gps.id]
+    assert locks(gps, (gps, pps)) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (('driver = "pps"\nlock = "gps"',), "lock: no other receiver 'gps'"),
+        (('driver = "pps"\nlock = "pps"',), "lock: no other receiver 'pps'"),
+        (
+            (
+                'driver = "pps"\nlock = "shm"',
+                'driver = "shm"\ndevice = "0"',
+                'driver = "shm"\ndevice = "1"',
+            ),
+            "lock: two receivers 'shm'",
+        ),
+    ],
+)
+def test_a_lock_that_names_none(file: Path, rows: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        refclocks(file, *rows)

@@ -1,5 +1,7 @@
 """The table of drivers: what is named is loaded, nothing else is, and errors say what to do."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,7 @@ from pints.errors import ConfigError, DeviceError
 from pints.shell.clock import Clock
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import Instant
+from tests.daemon.test_modules import NEVER
 
 CLOCK = SoftwareClock(Instant(0))
 
@@ -38,12 +41,12 @@ def test_every_driver_of_the_table_is_there(driver: Driver) -> None:
     """With its file; its libraries may be absent here."""
     module, _, name = driver.place.partition(":")
     file = Path(__file__).parent.parent / "drivers" / f"{module.replace('.', '/')}.py"
-    assert f"class {name}" in file.read_text()
+    assert re.search(rf"^(class|def) {name}\b", file.read_text(), re.M)
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("fake_rtc", "did you mean 'fake-rtc'?"), ("sundial", "known here: fake-rtc")],
+    [("fake_rtc", "did you mean 'fake-rtc'?"), ("sundial", "known here: dev, fake-rtc, ds1307")],
 )
 def test_an_unknown_driver_names_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=rf"^\[rtc\] driver: unknown driver '{name}'$") as e:
@@ -80,9 +83,36 @@ def test_a_module_that_is_not_there() -> None:
     assert "no_such_module is installed" in e.value.hint
 
 
+LIBRARIES = {"gpiod", "gpiozero", "pynmea2", "serial", "smbus2"}
+
+
+def modules_after(code: str) -> set[str]:
+    """What an interpreter has imported that ran this."""
+    command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"]
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return set(done.stdout.split())
+
+
 def test_nothing_is_imported_that_nobody_named() -> None:
-    code = "import sys, pints.daemon, pints.drivers; print(*sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    modules = done.stdout.split()
+    modules = modules_after("import pints.daemon, pints.drivers")
     assert "pints.drivers" in modules
     assert not [name for name in modules if name.startswith("pints_drivers")]
+    assert not modules & LIBRARIES
+
+
+def test_a_driver_brings_its_own_libraries_and_no_other() -> None:
+    modules = modules_after("""
+import os
+from pints.drivers import RefclockConfig, open_refclock
+from pints.shell.software_clock import SoftwareClock
+_, port = os.openpty()
+open_refclock(RefclockConfig("gps", os.ttyname(port)), SoftwareClock(0)).close()
+""")
+    assert modules & LIBRARIES == {"serial"}
+    assert not modules & NEVER
+
+
+def test_the_kernels_clock_needs_no_library() -> None:
+    modules = modules_after("import pints_drivers.dev_rtc, pints_drivers.i2c_rtc")
+    assert not modules & (NEVER | LIBRARIES | {"datetime"})

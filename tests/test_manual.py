@@ -109,6 +109,7 @@ def test_completion_of_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").touch()
     assert complete("pints", "wait", "--for", "a") == ["anchored"]
+    assert complete("pints", "rtc", "d") == ["detect"]
     assert complete("pints", "run", "-c", "m") == ["mine.toml"]
     assert complete("pints", "check-config", "mi") == ["mine.toml"]
     assert complete("pints", "wait", "--timeout", "") == []

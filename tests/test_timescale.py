@@ -16,7 +16,9 @@ from pints.timescale import (
     Boot,
     Instant,
     after,
+    civil,
     iso,
+    midnight,
     nanoseconds,
     seconds,
     span,
@@ -50,6 +52,17 @@ def test_iso_agrees_with_the_standard_library(unix: int, nanos: int) -> None:
     # Its strftime writes years below 1000 with fewer digits; isoformat does not.
     expected = datetime.fromtimestamp(unix, UTC).replace(tzinfo=None).isoformat() + "Z"
     assert iso(Instant(unix * NS + nanos)) == expected
+
+
+@given(st.integers(FIRST, LAST))
+def test_a_day_begins_at_midnight(unix: int) -> None:
+    day = unix // 86400 * 86400
+    assert midnight(*civil(Instant(unix * NS))) == day * NS
+
+
+def test_a_day_that_its_month_lacks_is_one_of_the_next() -> None:
+    assert civil(midnight(2100, 2, 29)) == (2100, 3, 1)
+    assert civil(midnight(2096, 2, 29)) == (2096, 2, 29)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,15 @@ PINTS_PLAIN = "bootstrap.step_provisional = true\n"
 """Servers without NTS prove nothing; the clock is to follow them all the same."""
 
 
+CHRONY_RECEIVER = "refclock SHM 0 poll 4 dpoll 0\n"
+"""A look each second, a sample of them each 16 s: as its documentation has it for pulses."""
+PINTS_RECEIVER = """\
+refclock = [{ driver = "shm", device = "0" }]
+server.local_stratum = 10
+"""
+"""With a stratum of its own it asks no default sources."""
+
+
 @dataclass(frozen=True)
 class Client:
     """pints or chrony as the client under test."""
@@ -92,12 +101,16 @@ def certify(place: Path, servers: Sequence[int]) -> None:
 
 
 def _chrony(place: Path, servers: Sequence[int], nts: bool) -> str:
+    if not servers:
+        return CHRONY_RECEIVER + CHRONY_CLIENT.format(place=place)
     each = [f"{name(n)} iburst nts" if nts else f"{address(n)} iburst" for n in servers]
     rest = CHRONY_CLIENT + (CHRONY_NTS_CLIENT if nts else "")
     return "".join(f"server {words}\n" for words in each) + rest.format(place=place)
 
 
 def _pints(place: Path, servers: Sequence[int], nts: bool) -> str:
+    if not servers:
+        return PINTS.format(place=place) + PINTS_RECEIVER
     each = [
         f'server = "{address(n)}", ca = ["{place}/ca.pem"], operator = "{name(n)}"'
         if nts

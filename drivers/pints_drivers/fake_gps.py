@@ -56,7 +56,7 @@ class MemoryGps:
         """Readable after a tick."""
         return self._event
 
-    def fixes(self) -> Iterable[Fix]:
+    def reports(self) -> Iterable[Fix]:
         """One fix, if there was a tick."""
         if not self.plugged:
             raise DeviceError(f"{self.name}: unplugged", "plug it in")
@@ -93,7 +93,7 @@ class FakeGps:
         """The FIFO's."""
         return self._file
 
-    def fixes(self) -> Iterable[Fix]:
+    def reports(self) -> Iterable[Fix]:
         """Every line that came; the last one may be incomplete and is kept for later."""
         at = self._clock.read()
         if os.fstat(self._file).st_nlink == 0:

@@ -115,6 +115,7 @@ class MemoryRtc:
     ) -> None:
         """`truth` gives true time in ns; without a chip, the battery was just put in."""
         self.name = name
+        self.first_tick = 1.0
         self.chip = flat(truth()) if chip is None else chip
         self.plugged = True
         self.writes = 0

@@ -67,10 +67,11 @@ class Fixes:
         self.name = name
         self.run = 0
         """Fixes in a row that tell one time."""
+        self.last: Fix | None = None
+        """The latest, with its date unfolded."""
         self._trust = trust
         self._floors = floors
         self._needed = needed
-        self._last: Fix | None = None
         self._said = False
 
     @property
@@ -82,10 +83,10 @@ class Fixes:
         """What the next fix proves; None while it proves nothing yet, and for what was
         refused already: a receiver is refused once until it is steady again."""
         fix = replace(fix, time=_unfolded(fix, self._floors))
-        last = self._last
+        last = self.last
         if last is not None and fix.at.raw <= last.at.raw:
             return None
-        self._last = fix
+        self.last = fix
         jump = 0.0 if last is None else _jump(last, fix)
         if jump:
             self.run = 1

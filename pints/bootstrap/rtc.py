@@ -43,6 +43,8 @@ its drift is known."""
 CONFIRMED = 1.0
 """A chip that was just set and reads further off than this did not take it, seconds: one
 second is the resolution of all of them."""
+TRIM_UNSURE = 0.5
+"""By how much of itself a change of rate may differ from what the datasheet calls typical."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,15 @@ def written(
     if calibration is None or calibration.chip != chip:
         return Calibration(chip, true_time, offset, unsure, taken)
     return replace(calibration, set_at=true_time, offset=offset, error=unsure, ratcheted=taken)
+
+
+def trimmed(calibration: Calibration, change: float) -> Calibration:
+    """The calibration of a chip that has been made to run faster by the fraction `change`.  It
+    speaks for nothing until it is set again: the offset was of another rate."""
+    error = calibration.drift_error + TRIM_UNSURE * abs(change)
+    return replace(
+        calibration, drift=calibration.drift + change, drift_error=error, ratcheted=False
+    )
 
 
 def _corrected(

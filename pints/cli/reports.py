@@ -14,47 +14,62 @@ from typing import Any
 
 from pints.cli.client import NoDaemonError, add_options, ask, positive_seconds, socket_path
 from pints.cli.explain import explain_text
-from pints.cli.table import ago, failure_lines, table
+from pints.cli.receivers import gps_text, refclocks_text
+from pints.cli.table import MARKS, ago, failure_lines, if_known, signed, table
 from pints.cli.trust import bootstrap_text, status_text
 from pints.timescale import span
 
 Document = dict[str, Any]
 CLEAR = "\x1b[H\x1b[2J"
 """ECMA-48: cursor to the top, then erase the screen."""
-MARKS = "S: * best, + combined, - not combined, x falseticker, ? unusable"
 
 
 def add(subparsers: Any) -> None:
     """All the commands' options, which are the same."""
     for name, (text, _) in COMMANDS.items():
         parser = subparsers.add_parser(name, help=text, description=f"Show {text}.")
-        parser.add_argument("--json", action="store_true", help="for programs")
-        parser.add_argument(
-            "--watch", nargs="?", type=positive_seconds, const=2.0, metavar="SECONDS",
-            help="again and again (every 2 s)",
-        )  # fmt: skip
         if name == "bootstrap":
             parser.add_argument(
                 "--explain", action="store_true", help="the same in plain words, step by step"
             )
-        add_options(parser)
+        add_status_options(parser)
         parser.set_defaults(run=partial(run, name))
 
 
+def add_status_options(parser: argparse.ArgumentParser) -> None:
+    """Those of every command that shows a document."""
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--watch", nargs="?", type=positive_seconds, const=2.0, metavar="SECONDS",
+        help="again and again (every 2 s)",
+    )  # fmt: skip
+    add_options(parser)
+
+
 def run(command: str, args: argparse.Namespace) -> int:
-    """Show one document, or the newest one until somebody interrupts."""
+    """Show what the daemon tells."""
     path = socket_path(args)
-    document = ask(path, {"command": command})
     text = explain_text if getattr(args, "explain", False) else COMMANDS[command][1]
+    return show(lambda: ask(path, {"command": command}), text, partial(status_of, command), args)
+
+
+def show(
+    newest: Callable[[], Document],
+    text: Callable[[Document], str],
+    status: Callable[[Document], int],
+    args: argparse.Namespace,
+) -> int:
+    """Show one document, or the newest one until somebody interrupts; the exit status."""
+    document = newest()
     if args.watch is None:
         print(_shown(text, document, args.json, indent=2))
-        return status_of(command, document)
+        return status(document)
     clear = CLEAR if sys.stdout.isatty() and not args.json else ""
     while True:
         print(clear + _shown(text, document, args.json, indent=None), flush=True)
         time.sleep(args.watch)
         try:
-            document = ask(path, {"command": command})
+            document = newest()
         except NoDaemonError as error:  # it may be restarted meanwhile
             document = {"error": str(error), "hint": error.hint}
 
@@ -84,14 +99,14 @@ def tracking_text(document: Document) -> str:
         ("Reference", document["reference"] or "none"),
         ("Stratum", str(document["stratum"] or "none")),
         ("Ref time (UTC)", document["last_update"] or "never"),
-        ("System time", _with(_ahead, document["offset"])),
-        ("Last offset", _with(lambda v: f"{v:+.9f} seconds", document["last_offset"])),
-        ("Deviation", _with(lambda v: f"{v:.9f} seconds", document["deviation"])),
-        ("Frequency", _with(_crystal, document["frequency_ppm"])),
-        ("Skew", _with(lambda v: f"{v:.3f} ppm", document["skew_ppm"])),
-        ("Steered by", _with(lambda v: f"{v:+.3f} ppm", document["rate_ppm"])),
-        ("Error interval", _with(lambda v: f"{v:.9f} seconds", document["error_interval"])),
-        ("Error bound", _with(lambda v: f"{v:.9f} seconds", document["error_bound"])),
+        ("System time", if_known(_ahead, document["offset"])),
+        ("Last offset", if_known(lambda v: f"{v:+.9f} seconds", document["last_offset"])),
+        ("Deviation", if_known(lambda v: f"{v:.9f} seconds", document["deviation"])),
+        ("Frequency", if_known(_crystal, document["frequency_ppm"])),
+        ("Skew", if_known(lambda v: f"{v:.3f} ppm", document["skew_ppm"])),
+        ("Steered by", if_known(lambda v: f"{v:+.3f} ppm", document["rate_ppm"])),
+        ("Error interval", if_known(lambda v: f"{v:.9f} seconds", document["error_interval"])),
+        ("Error bound", if_known(lambda v: f"{v:.9f} seconds", document["error_bound"])),
         ("Update age", "never" if age is None else span(age)),
         ("Trust state", document["state"]),
     ]
@@ -110,8 +125,8 @@ def sources_text(document: Document) -> str:
             str(row["poll"]),
             f"{row['reach']:o}",
             ago(row["last_rx"]),
-            _with(_signed, row["offset"]),
-            _with(lambda v: f"+- {span(v)}", row["error"]),
+            if_known(signed, row["offset"]),
+            if_known(lambda v: f"+- {span(v)}", row["error"]),
         ]
         for row in document["sources"]
     ]
@@ -149,21 +164,14 @@ COMMANDS: dict[str, tuple[str, Callable[[Document], str]]] = {
     "sources": ("every source and its last measurement", sources_text),
     "authdata": ("keys and cookies of every source", authdata_text),
     "bootstrap": ("the evidence behind the trust state", bootstrap_text),
+    "refclocks": ("every receiver and what it said last", refclocks_text),
+    "gps": ("what GPS receivers see and say", gps_text),
     "serverstats": ("what the NTP server counts", serverstats_text),
 }
 """Command to its help text and the function that makes text of its document."""
 
 
 # --- cells -----------------------------------------------------------------------------------
-
-
-def _with(form: Callable[[Any], str], value: Any) -> str:
-    """The value in its form, or what stands for an unknown one."""
-    return "-" if value is None else form(value)
-
-
-def _signed(value: float) -> str:
-    return f"{'-' if value < 0 else '+'}{span(abs(value))}"
 
 
 def _ahead(offset: float) -> str:

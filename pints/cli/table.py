@@ -1,9 +1,13 @@
 """Text for a terminal: aligned columns, ages, failures.  Eighty columns where names allow it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from pints.timescale import span
 
 WIDTH = 80
 GAP = "  "
+MARKS = "S: * best, + combined, - not combined, x falseticker, ? unusable"
 
 
 def table(
@@ -24,6 +28,16 @@ def table(
 
     rule = "=" * (sum(widths) + len(GAP) * (len(widths) - 1))
     return [line(lines[0]), rule, *map(line, lines[1:])]
+
+
+def if_known(form: Callable[[Any], str], value: Any) -> str:
+    """The value in its form, or what stands for an unknown one."""
+    return "-" if value is None else form(value)
+
+
+def signed(seconds: float) -> str:
+    """An offset."""
+    return f"{'-' if seconds < 0 else '+'}{span(abs(seconds))}"
 
 
 def ago(seconds: float | None) -> str:

@@ -16,6 +16,7 @@ import errno
 import math
 import os
 import time
+from collections import deque
 from typing import Any
 
 from pints.errors import DeviceError
@@ -108,6 +109,8 @@ class SystemClock(BootClock):
         self._hertz = os.sysconf("SC_CLK_TCK")
         self._nominal = (1_000_000 + self._hertz // 2) // self._hertz
         self._taken_over = False
+        # Our latest changes of the rate: real time then, and the rate before.
+        self._changes: deque[tuple[int, float]] = deque(maxlen=4)
         # Our last step: real time just before and just after, and when.
         self._stepped: tuple[int, int, Boot] | None = None
         now = self._call("read")
@@ -154,7 +157,7 @@ class SystemClock(BootClock):
             if doubtful and now.boot - when <= MAX_STAMP_AGE:
                 return None
         # Boot time is slewed together with real time; raw time is not.
-        raw = now.raw - age + round(age * self._rate / (1 + self._rate))
+        raw = now.raw - self._crystal(host_real, now.real)
         return Reading(Instant(host_real), Boot(now.boot - age), Raw(raw))
 
     def step(self, delta: int) -> None:
@@ -176,6 +179,7 @@ class SystemClock(BootClock):
             # refused again here, with the same words.
             _settime(delta)
         self._stepped = before.real, before.real + delta, before.boot
+        self._changes.clear()
 
     def set_rate(self, rate: float) -> None:
         """Steer real time, clamped to +-MAX_RATE.
@@ -195,6 +199,7 @@ class SystemClock(BootClock):
         freq = round((rate - self._tick_rate(tick)) / FREQ_UNIT)
         self._take_over()
         self._call("steer", modes=ADJ_TICK | ADJ_FREQUENCY, tick=tick, freq=freq)
+        self._changes.append((time.clock_gettime_ns(time.CLOCK_REALTIME), self._rate))
         self._rate = self._effective(tick, freq)
 
     def rate(self) -> float:
@@ -227,6 +232,17 @@ class SystemClock(BootClock):
         width = gettime(time.CLOCK_REALTIME) - before
         boot = gettime(self._boot)
         return width, Reading(Instant(before + width // 2), Boot(boot), Raw(raw))
+
+    def _crystal(self, since: int, until: int) -> int:
+        """ns of raw time from one instant of real time to a later one, `until` after the latest
+        change of the rate.  A slew that began or ended between them is not spread over both."""
+        passed, rate = 0.0, self._rate
+        for changed, before in reversed(self._changes):
+            if changed <= since:
+                break
+            passed += (until - changed) / (1 + rate)
+            until, rate = changed, before
+        return round(passed + (until - since) / (1 + rate))
 
     def _take_over(self) -> None:
         """Once: end every slew that another program may have left in the kernel."""

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pints.frozen import dataclass
 from pints.sample import Sample
@@ -59,8 +59,10 @@ class Discipline:
         self._at = Raw(0)
         self._joint: Estimator | None = None
         self._joined: frozenset[str] = frozenset()
-        self._followed: frozenset[str] = frozenset()
+        self.followed: frozenset[str] = frozenset()
         """The members of the last choice."""
+        self.authenticated = False
+        """Whether the best of them authenticates itself."""
         self._unheard: deque[Sample] = deque(maxlen=HISTORY)
         """Samples since the last choice: who may have a say is not known before the next."""
         self._watched: dict[str, int] = {}
@@ -112,7 +114,7 @@ class Discipline:
                 if name in self.sources
             ],
             self.selection.best if self.selection else "",
-            self._followed,
+            self.followed,
         )
         if choice is None:
             return None
@@ -125,7 +127,8 @@ class Discipline:
         if trusted and choice.best in trusted:
             marks |= dict.fromkeys(members - trusted, LEFT_OUT)
             members = trusted
-        self._followed = members
+        self.followed = members
+        self.authenticated = usable[choice.best]
         estimate = self._estimate(members, choice, raw)
         # The truth is in the interval, whatever the samples make probable.
         phase = min(max(estimate.phase, choice.low), choice.high)
@@ -155,6 +158,15 @@ class Discipline:
         # nothing of it surer.
         chosen, span = self.selection, seconds(raw - self._at)
         return chosen.distance + reach(span, chosen.cautious_skew, chosen.wander)
+
+    def between(self, raw: Raw, names: Collection[str]) -> tuple[Instant, Instant] | None:
+        """Between which instants any of these sources may have true time at a raw instant."""
+        said = [self.sources[name].interval(raw) for name in names if name in self.sources]
+        if not said or self._base is None:
+            return None
+        low, high = min(low for low, _ in said), max(high for _, high in said)
+        zero = raw + self._base
+        return Instant(zero + nanoseconds(low)), Instant(zero + nanoseconds(high))
 
     @property
     def drift(self) -> float:

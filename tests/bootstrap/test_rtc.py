@@ -21,6 +21,7 @@ from pints.bootstrap.rtc import (
     encode_calibration,
     learn,
     rtc_evidence,
+    trimmed,
     worth_writing,
     written,
 )
@@ -400,3 +401,12 @@ def test_any_bytes_are_a_calibration_or_a_state_error(data: bytes) -> None:
 def test_calibration_of_another_board_is_not_taken() -> None:
     """Cards get cloned; chips do not come along."""
     assert decode_calibration(encode_calibration(fresh(), "this"), "another") is None
+
+
+def test_a_trimmed_chip_is_of_another_rate_and_speaks_for_nothing_until_it_is_set() -> None:
+    known = Calibration("chip", Instant(NS), 0.1, 0.01, True, 23e-6, 0.5e-6)
+    now = trimmed(known, -21.7e-6)
+    assert now.drift == pytest.approx(1.3e-6)
+    # What a count does is only typical.
+    assert now.drift_error == pytest.approx(0.5e-6 + 10.85e-6)
+    assert not now.ratcheted

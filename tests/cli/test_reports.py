@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,6 +27,8 @@ from tests.cli.test_trust import AGREEING, BOOTSTRAP
 from tests.device import ROOT, Device
 from tests.pints_server import three_pints
 
+NOT_HERE = {"refclocks", "gps", "serverstats"}
+"""Commands of what that daemon lacks."""
 REFUSED = {
     "reason": "127.0.0.9: connecting to 127.0.0.9:4460: Connection refused",
     "hint": "nothing listens there: is it an NTS key server, on that port (4460)?",
@@ -211,14 +213,11 @@ def device(
 
 
 def test_commands_are_the_reporters() -> None:
-    assert set(COMMANDS) == {
-        name[1:]
-        for name in vars(Reporter)
-        if name in ("_status", "_tracking", "_sources", "_authdata", "_bootstrap", "_serverstats")
-    }
+    """`pints rtc` has options of its own."""
+    assert {*COMMANDS, "rtc"} == set(Reporter(cast(Any, None)).commands)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "serverstats"])
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - NOT_HERE))
 def test_live(command: str, device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--socket", device.socket]) == 0
     text = capsys.readouterr().out
@@ -232,7 +231,7 @@ def test_live(command: str, device: Device, capsys: pytest.CaptureFixture[str]) 
         assert "3 of 4 witnesses agree (3 needed)" in text
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "serverstats"])
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - NOT_HERE))
 def test_live_json(command: str, device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--json", "--config", str(device.config)]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -277,9 +276,19 @@ def test_what_cannot_be_recorded_is_shown(
             assert "exists and is writable" in " ".join(capsys.readouterr().out.split())
 
 
-def test_serverstats_without_a_server(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serverstats", "--socket", device.socket]) == 1
-    assert "this pints serves nobody" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("serverstats", "this pints serves nobody"),
+        ("refclocks", "this pints has no receiver"),
+        ("gps", "this pints has no receiver"),
+    ],
+)
+def test_what_it_lacks_it_says(
+    command: str, complaint: str, device: Device, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--socket", device.socket]) == 1
+    assert complaint in capsys.readouterr().err
 
 
 def test_broken_configuration_does_not_matter_with_a_socket(

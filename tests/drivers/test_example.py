@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pints.config import Config, merge
-from pints.drivers import open_refclock
+from pints.drivers import Fix, open_refclock
 from pints.errors import DeviceError
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant
@@ -37,16 +37,19 @@ def test_the_example_is_a_driver() -> None:
     driver = open_refclock(config, clock)
     try:
         assert driver.name == f"dollar:Dollar {os.ttyname(line)}"
-        assert list(driver.fixes()) == []
+        assert list(driver.reports()) == []
         os.write(receiver, b"garbage\n$1793800000\n$17938")
-        (fix,) = driver.fixes()
+        (fix,) = driver.reports()
+        assert isinstance(fix, Fix)
         assert (fix.time, fix.at) == (1_793_800_000 * NS, clock.read())
         os.write(receiver, b"00001\n")
-        assert [fix.time // NS for fix in driver.fixes()] == [1_793_800_001]
+        (fix,) = driver.reports()
+        assert isinstance(fix, Fix)
+        assert fix.time // NS == 1_793_800_001
         os.close(receiver)
         os.close(line)
         with pytest.raises(DeviceError, match="no longer there"):
-            driver.fixes()
+            driver.reports()
     finally:
         driver.close()
 

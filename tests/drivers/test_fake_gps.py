@@ -37,7 +37,7 @@ class Sky:
         self.path.write_text(text)
 
     def heard(self) -> list[tuple[str, float]]:
-        return [(iso(fix.time), fix.error) for fix in self.gps.fixes()]
+        return [(iso(fix.time), fix.error) for fix in self.gps.reports()]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_lines_are_fixes(sky: Sky) -> None:
 
 def test_nanoseconds_as_date_prints_them(sky: Sky) -> None:
     sky.say("2026-11-23T12:00:00.123456789Z 0.05\n")
-    (fix,) = sky.gps.fixes()
+    (fix,) = sky.gps.reports()
     assert fix.time % NS == 123_456_000
 
 
@@ -72,7 +72,7 @@ def test_nanoseconds_as_date_prints_them(sky: Sky) -> None:
 def test_what_is_no_fix(sky: Sky, line: str) -> None:
     sky.path.write_bytes(line.encode("utf-8", "surrogateescape") + b"\n")
     with pytest.raises(DeviceError, match="not a time and an error"):
-        sky.gps.fixes()
+        sky.gps.reports()
     sky.say("2026-11-23T12:00:00Z 0.05\n")
     assert len(sky.heard()) == 1
 
@@ -80,10 +80,10 @@ def test_what_is_no_fix(sky: Sky, line: str) -> None:
 def test_unplugged_and_back(sky: Sky) -> None:
     sky.say("unplug\n")
     with pytest.raises(DeviceError, match="unplugged"):
-        sky.gps.fixes()
+        sky.gps.reports()
     sky.path.unlink()
     with pytest.raises(DeviceError, match="unplugged"):
-        sky.gps.fixes()
+        sky.gps.reports()
     with pytest.raises(DeviceError, match="No such file"):
         sky.open()
     os.mkfifo(sky.path)
@@ -115,15 +115,15 @@ def test_in_memory_it_tells_the_truth_when_it_ticks() -> None:
     gps = MemoryGps(lambda: now, SoftwareClock(Instant(0), timebase=lambda: now))
     try:
         assert not readable(gps.fileno())
-        assert list(gps.fixes()) == []
+        assert list(gps.reports()) == []
         gps.tick()
         assert readable(gps.fileno())
-        (fix,) = gps.fixes()
+        (fix,) = gps.reports()
         assert (fix.time, fix.error) == (START, 0.05)
         assert not readable(gps.fileno())
         gps.plugged = False
         with pytest.raises(DeviceError, match="unplugged"):
-            gps.fixes()
+            gps.reports()
     finally:
         gps.close()
 
@@ -138,7 +138,7 @@ def test_rolled_over_it_is_unfolded() -> None:
             now += NS
             gps.rollovers = rollovers
             gps.tick()
-            (fix,) = gps.fixes()
+            (fix,) = gps.reports()
             assert fix.time == now - rollovers * ROLLOVER
             last = heard.hear(fix)
     finally:

@@ -324,14 +324,29 @@ def test_boot_clock_is_looked_for_by_every_clock(
 
 def test_stamp_is_placed_on_all_three_timescales(kernel: Kernel) -> None:
     clock = SystemClock()
-    clock.set_rate(0.05)  # in the stub: this machine's clock keeps its own rate
     now = clock.read()
     age = 2 * NS
     reading = clock.stamp(now.real - age)
     assert reading is not None
     assert reading.real == now.real - age
     assert abs(now.boot - reading.boot - age) < NS // 100
-    assert abs(now.raw - reading.raw - age / 1.05) < NS // 100
+    assert abs(now.raw - reading.raw - age) < NS // 100
+
+
+def test_stamp_from_before_a_slew_ended(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part of the time since then passed at the rate that held."""
+    now = {time.CLOCK_REALTIME: 10**18, time.CLOCK_BOOTTIME: 0, time.CLOCK_MONOTONIC_RAW: 0}
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: now[clock])
+    clock = SystemClock()
+    passed = [(0.05, NS), (0.0, NS), (-0.05, NS)]
+    for rate, crystal in passed:
+        clock.set_rate(rate)
+        now[time.CLOCK_MONOTONIC_RAW] += crystal
+        now[time.CLOCK_REALTIME] += round(crystal * (1 + clock.rate()))
+    for at, real in ((0.5, 0.525), (1.0, 1.05), (1.5, 1.55), (2.5, 2.525), (3.0, 3.0)):
+        reading = clock.stamp(10**18 + round(real * NS))
+        assert reading is not None
+        assert reading.raw == pytest.approx(at * NS, abs=10)
 
 
 @pytest.mark.parametrize("age", [-NS, MAX_STAMP_AGE + NS])

@@ -39,10 +39,10 @@ from pints.config import (
     SourceConfig,
 )
 from pints.core import Core
-from pints.drivers import Fix, RtcReading
+from pints.drivers import Fix, Pulse, RtcReading
 from pints.remember import Attempts, Keeper, remember
 from pints.shell.store import Store
-from pints.timescale import DAY, Boot, Instant, Reading, nanoseconds, seconds
+from pints.timescale import DAY, NS, Boot, Instant, Reading, nanoseconds, seconds
 from pints.worker.messages import (
     Exchanged,
     ExchangeTask,
@@ -58,7 +58,7 @@ from pints_drivers.fake_rtc import Chip, MemoryRtc
 from tests.world.disk import Disk
 from tests.world.rules import Rules
 from tests.world.worker import ask_roughtime, reach
-from tests.world.world import Receiver, SleepyClock, World
+from tests.world.world import PulsePerSecond, Receiver, SleepyClock, World
 
 EPOCH_1970 = Instant(1)
 STATE, RUN = "/var/lib/pints", "/run/pints"
@@ -87,6 +87,7 @@ class Device:
         network: frozenset[str] = frozenset(),
         rtc: Chip | None = None,
         receivers: Sequence[Receiver] = (),
+        pulses: Sequence[PulsePerSecond] = (),
     ) -> None:
         self.world = world
         world.devices.append(self)
@@ -94,12 +95,16 @@ class Device:
             sources = [SourceConfig(name) for name in world.servers]
         self.config = Config(
             tuple(sources),
-            tuple(RefclockConfig("fake-gps", r.device, r.trust) for r in receivers),
+            (
+                *(RefclockConfig("fake-gps", r.device, r.trust) for r in receivers),
+                *(RefclockConfig("fake-pps", p.device, lock=p.lock) for p in pulses),
+            ),
             _with_what_is_there(bootstrap or BootstrapConfig(), world),
             RtcConfig("fake-rtc" if rtc else ""),
             network=network,
         )
         self.receivers = {f"fake-gps {r.device}": r for r in receivers}
+        self.pulses = {f"fake-pps {p.device}": p for p in pulses}
         self.rtc = MemoryRtc(world.true_time, self, rtc)
         self.serves = False
         """Whether it is an NTP server, too, so that others may follow it."""
@@ -187,6 +192,8 @@ class Device:
         self._lost.clear()
         for name, receiver in self.receivers.items():
             self._later(receiver.interval, partial(self._tick, name, receiver))
+        for name, pulses in self.pulses.items():
+            self._later(self._next_second(), partial(self._second, name, pulses))
 
     def kill(self) -> None:
         """kill -9, or the power is cut: nothing more is written."""
@@ -209,6 +216,22 @@ class Device:
         """The operator: `pints settime`.  Raises what the command would say."""
         self.rules.heard("operator", time, 1.0)
         self._do(self.core.set_time(time, self.clock.read()))
+
+    def find_seconds(self, *, written: bool = False) -> None:
+        """It is found when the seconds of its real-time clock begin, after reading or setting."""
+        time = self.rtc.chip.at(self.world.true_time())
+        reading = replace(self.rtc.read(), time=time, error=0.005)
+        tell = self.core.rtc_written if written else self.core.rtc_refined
+        self._do(tell(reading))
+
+    def trim_rtc(self, change: float) -> None:
+        """The operator had its real-time clock made faster by the fraction `change`, as its
+        datasheet has it; this one is made faster by four fifths of that."""
+        now = self.world.true_time()
+        chip = self.rtc.chip
+        offset = seconds(chip.at(now) - now)
+        self.rtc.chip = Chip(offset, chip.drift + 0.8 * change, chip.flags, now)
+        self._do(self.core.rtc_trimmed(change))
 
     def set_the_date(self, by: float) -> None:
         """Somebody: `date -s`, `by` seconds from what the clock says."""
@@ -481,7 +504,7 @@ class Device:
         return read[0] if read else None
 
     def _set_rtc(self) -> RtcReading | None:
-        time = self.core.true_time(self.clock.read())
+        time = self.core.time_for_rtc(self.clock.read())
         if time is None or not self._attempts.attempt("rtc", partial(self.rtc.write, time)):
             return None
         return self._read_rtc()
@@ -499,7 +522,23 @@ class Device:
             time = receiver.time(self.world.true_time())
             self.rules.heard(name, time, receiver.error)
             fix = Fix(time, receiver.error, self.clock.read())
-            self._do(self.core.handle_fix(name, fix, self.clock.read()))
+            self._do(self.core.handle_report(name, fix, self.clock.read()))
+
+    def _next_second(self) -> float:
+        return seconds(-self.world.true_time() % NS or NS)
+
+    def _second(self, name: str, pulses: PulsePerSecond) -> None:
+        """A second begins: here is what comes with the next one."""
+
+        def edge() -> None:
+            now = self.clock.read()
+            self._do(self.core.handle_report(name, Pulse(now, pulses.error), now))
+
+        wait = self._next_second()
+        self._later(wait, partial(self._second, name, pulses))
+        if pulses.on:
+            for late in pulses.edges(self.world.rng):
+                self._later(wait + late, edge)
 
 
 def _with_what_is_there(bootstrap: BootstrapConfig, world: World) -> BootstrapConfig:

@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from pints.bootstrap.rtc import Calibration
 from pints.config import SourceConfig
+from pints.errors import PintsError
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
 from tests.world.attackers import silence
@@ -74,6 +76,7 @@ def test_wrong_rtc_delays_nobody(
     world.network_up = True
     device.ends("verified windows", within=2.0, error=GOOD)
     assert device.rtc.writes == 0, "not before the time is anchored"
+    assert device.core.time_for_rtc(device.clock.read()) is None
     assert device.reaches("verified", "anchored", within=2 * HOUR)
     assert device.rtc.writes == 1
     device.stop()
@@ -145,6 +148,49 @@ def test_drift_is_learned(world: World) -> None:
     world.run(30 * DAY)
     device.boot()
     device.ends("restored", within=1.0, error=10.0)
+
+
+def learned(device: Device) -> Calibration:
+    corroboration = device.core.corroboration
+    assert corroboration
+    assert corroboration.calibration
+    return corroboration.calibration
+
+
+def after_a_day(world: World) -> Device:
+    """A device whose chip runs 23 ppm fast, and that knows it."""
+    world.five()
+    device = settled(world, drift=23e-6)
+    device.boot()
+    with pytest.raises(PintsError, match=r"not anchored yet|not measured yet"):
+        device.core.rtc_drift_to_trim()
+    assert device.reaches("verified", "anchored", within=2 * HOUR)
+    device.find_seconds(written=True)
+    world.run(1.1 * DAY)
+    device.find_seconds()
+    return device
+
+
+def test_drift_is_known_in_a_day_once_seconds_are_found(world: World) -> None:
+    """To less than a ppm; by whole seconds it takes a fortnight."""
+    device = after_a_day(world)
+    assert learned(device).drift_error < 1e-6
+    assert abs(learned(device).drift - 23e-6) <= learned(device).drift_error
+
+
+def test_a_chip_that_is_trimmed_is_set_and_measured_anew(world: World) -> None:
+    device = after_a_day(world)
+    change = round(-device.core.rtc_drift_to_trim() / 4.34e-6) * 4.34e-6
+    device.trim_rtc(change)
+    assert device.rtc.writes == 2
+    assert learned(device).ratcheted
+    assert abs(learned(device).drift - (23e-6 + 0.8 * change)) <= learned(device).drift_error
+    device.find_seconds(written=True)
+    world.run(1.1 * DAY)
+    device.find_seconds()
+    assert learned(device).ratcheted
+    assert learned(device).drift_error < 1e-6
+    assert abs(learned(device).drift - (23e-6 + 0.8 * change)) <= learned(device).drift_error
 
 
 def test_rtc_is_written_rarely(world: World) -> None:

@@ -254,6 +254,37 @@ class Receiver:
 
 
 @dataclass(slots=True)
+class PulsePerSecond:
+    """The pulses of a device's receiver."""
+
+    device: str = "pps0"
+    lock: str = ""
+    """Who numbers them, as configured."""
+    jitter: float = 1e-6
+    """Standard deviation of a stamp, seconds."""
+    lie: float = 0.0
+    """By how much each comes late, seconds."""
+    missed: float = 0.0
+    """Share of the seconds that have none,"""
+    doubled: float = 0.0
+    """that have a second one up to a millisecond later,"""
+    spurious: float = 0.0
+    """or another one at any time."""
+    error: float = 5e-6
+    """Bound that its driver gives, seconds."""
+    on: bool = True
+
+    def edges(self, rng: random.Random) -> list[float]:
+        """When there is an edge, seconds from the beginning of one."""
+        edges = [] if rng.random() < self.missed else [rng.gauss(self.lie, self.jitter)]
+        if rng.random() < self.doubled:
+            edges += [edge + rng.uniform(0.0, 1e-3) for edge in edges]
+        if rng.random() < self.spurious:
+            edges.append(rng.random())
+        return edges
+
+
+@dataclass(slots=True)
 class Server:
     """An NTS server: real cookies, real packets; its honesty is a field."""
 
