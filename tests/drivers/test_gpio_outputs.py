@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from gpiozero import Device
-from gpiozero.exc import PinSetInput
+from gpiozero.exc import BadPinFactory, PinFactoryFallback, PinSetInput
 from gpiozero.pins.mock import MockFactory
 
 from pints.drivers import OutputConfig, open_output
@@ -101,7 +101,16 @@ def test_whatever_a_library_raises_is_one_line(
 
 def test_no_library_that_moves_pins(monkeypatch: pytest.MonkeyPatch) -> None:
     """One error, and not a warning for each that is missing."""
+
+    def none() -> None:
+        warnings.warn(PinFactoryFallback("Falling back from lgpio"), stacklevel=2)
+        raise BadPinFactory("Unable to load any default pin factory!")
+
     monkeypatch.setattr(Device, "pin_factory", None)
-    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
-    with warnings.catch_warnings(action="error"), pytest.raises(DeviceError, match="led 17: "):
+    monkeypatch.setattr(Device, "_default_pin_factory", staticmethod(none))
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises(DeviceError, match=r"^led 17: Unable to load any default pin factory!$") as e,
+    ):
         open_output(OutputConfig("led", pin=17))
+    assert "python3-lgpio" in e.value.hint
