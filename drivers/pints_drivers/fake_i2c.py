@@ -204,7 +204,7 @@ class FakeChip:
             place = self._place(what)
             self.registers[place] = self.registers[place] & ~widths[what] | value
         if time.year >= 2100 and self.name in ("ds3231", "pcf8563"):
-            self.registers[self._place("o")] |= 0x80  # the century has turned
+            self.registers[self._place("o")] ^= 0x80  # the century has turned
 
 
 class FakeRegisters:

@@ -147,7 +147,9 @@ def decode(chip: Chip, said: bytes) -> tuple[Instant, tuple[str, ...]]:
     if any(d & 0xF > 9 or d >> 4 > 9 for d in digits):
         return FIRST, (*flags, BAD_BCD)
     s, m, h, day, mon, y = (10 * (d >> 4) + (d & 0xF) for d in digits)
-    y += 2100 if month & chip.century else 2000
+    # Some have a bit for the century beside the month.  Nobody knows what it means: until 2016
+    # Linux always set the DS3231's, and the PCF8563's is undefined until somebody has a use for it.
+    y += 2000
     right = 1 <= mon <= 12 and s <= 59 and m <= 59 and (1 <= h <= 12 if twelve else h <= 23)
     if not right or civil(midnight(y, mon, day)) != (y, mon, day):
         return FIRST, (*flags, BAD_DATE)

@@ -69,8 +69,6 @@ class Chip(NamedTuple):
     """Sunday to Saturday."""
     twelve: Bit | None = None
     """Set: hours are 1 to 12, and bit 5 of theirs is PM."""
-    century: int = 0
-    """The bit beside the month that makes it 21xx; 0: none."""
     beside: tuple[int, ...] = (0, 0, 0, 0, 0, 0, 0)
     """Control bits among the seven, which are set whenever the time is."""
     stop: Setting | None = None
@@ -104,7 +102,6 @@ DS3231 = Chip(
     flags=(Bit("OSF", 0x0F, 0x80),),
     warnings=(Bit("EOSC", 0x0E, 0x80),),
     twelve=Bit("12/24", 0x02, DALLAS_12_HOURS),
-    century=0x80,
     settings=(Setting(0x0E, 0x80, 0),),
     cleared=(Setting(0x0F, 0x80, 0),),
     stability=COMPENSATED,
@@ -184,7 +181,6 @@ PCF8563 = Chip(
     flags=(Bit("VL", 0x02, 0x80), Bit("STOP", 0x00, 0x20)),
     date_first=True,
     weekdays=(0, 1, 2, 3, 4, 5, 6),
-    century=0x80,
     stop=Setting(0x00, 0x20, 0x20),
     first_tick=NXP_STOP,
     wraps=(0x10,),
