@@ -102,6 +102,8 @@ class FakeChip:
         self.layout = LAYOUTS[name]
         self.registers = bytearray(self.layout.fresh)
         self.drift = drift
+        self.aging = 0
+        """What the DS3231 uses of its Aging Offset: what it was at the last conversion."""
         self._truth = truth
         self._ticked = truth()
         """True time when it counted last, ns."""
@@ -140,6 +142,9 @@ class FakeChip:
                   "rv8803": (0x0E, 0x3F)}.get(self.name, (-1, 0))  # fmt: skip
         if register == sticky[0]:
             value = value & ~sticky[1] | value & before & sticky[1]
+        if self.name == "ds3231" and register == 0x0E and value & 0x20:
+            value &= ~0x20  # CONV is over when it is read again
+            self.aging = self.registers[0x10]
         if self.name == "mcp7940n" and register == 3:
             value &= ~0x10  # any write clears PWRFAIL
         self.registers[register] = value

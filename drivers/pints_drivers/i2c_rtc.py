@@ -92,10 +92,13 @@ class I2cRtc:
         trim = self._chip.trim
         if trim is None:
             raise DeviceError(f"{self.name} has no register to trim it by")
-        before = self._registers()[trim.register]
-        wanted, change = trimmed(trim, before, change)
-        if wanted != before:
+        said = self._registers()
+        wanted, change = trimmed(trim, said[trim.register], change)
+        if wanted != said[trim.register]:
             self._write(trim.register, bytes([wanted]))
+            if trim.use:
+                register, mask, value = trim.use
+                self._write(register, bytes([said[register] & ~mask | value]))
         return change
 
     def close(self) -> None:

@@ -48,6 +48,8 @@ class Trim(NamedTuple):
     step: float
     two_complement: bool = True
     """False: sign and magnitude, where a set sign is below zero."""
+    use: Setting | None = None
+    """Made after it where the chip would not use it at once."""
 
 
 class Chip(NamedTuple):
@@ -106,8 +108,9 @@ DS3231 = Chip(
     cleared=(Setting(0x0F, 0x80, 0),),
     stability=COMPENSATED,
     temperature=0x11,
-    # 0.1 ppm at +25 degrees Celsius, typically.
-    trim=Trim("Aging Offset", 0x10, 8, 0.1e-6),
+    # 0.1 ppm at +25 degrees Celsius, typically.  CONV: otherwise it is used when the temperature
+    # changes.
+    trim=Trim("Aging Offset", 0x10, 8, 0.1e-6, use=Setting(0x0E, 0x20, 0x20)),
     wraps=(0x13,),
     zeros=(
         (0x00, 0x80), (0x01, 0x80), (0x02, 0x80), (0x03, 0xF8), (0x04, 0xC0), (0x05, 0x60),

@@ -263,7 +263,14 @@ def test_it_is_trimmed(name: str, before: int, change: float, after: int, done: 
     board.fake.registers[trim.register] = before
     assert board.rtc.trim(change) == pytest.approx(done, rel=1e-3, abs=1e-12)
     assert board.fake.registers[trim.register] == after
-    assert len(board.bus.written) == (before != after)
+    written = [trim.register, trim.use.register] if trim.use else [trim.register]
+    assert [register for register, _ in board.bus.written] == written * (before != after)
+
+
+def test_an_aging_offset_is_used_at_once() -> None:
+    board = Board("ds3231")
+    board.rtc.trim(-1e-6)
+    assert (board.fake.aging, board.fake.registers[0x0E]) == (0x0A, 0x1C)
 
 
 def test_it_has_nothing_to_be_trimmed_by() -> None:
