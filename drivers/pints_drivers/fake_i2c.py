@@ -76,7 +76,7 @@ LAYOUTS = {
     ),
     "pcf8563": Layout(
         0x51, _registers(0x10, r00=0x08, r02=0x80, r05=1, r07=1, r09=0x80, r0A=0x80), "smhdwoy", 2,
-        0, lambda r: not r[0] & 0x20, 0.5079, 0,
+        0, lambda r: not r[0] & 0xA0, 0.5079, 0,
     ),
     "rv3028": Layout(
         0x52, _registers(0x40, r04=1, r05=1, r0E=0x01), first_weekday=0, twelve=(0x10, 0x02)

@@ -181,13 +181,14 @@ PCF8563 = Chip(
     address=0x51,
     registers=0x10,
     seconds=0x02,
-    flags=(Bit("VL", 0x02, 0x80), Bit("STOP", 0x00, 0x20)),
+    flags=(Bit("VL", 0x02, 0x80), Bit("STOP", 0x00, 0x20), Bit("TEST1", 0x00, 0x80)),
     date_first=True,
     weekdays=(0, 1, 2, 3, 4, 5, 6),
     stop=Setting(0x00, 0x20, 0x20),
+    # TEST1 off, and the bits that are read as anything and written as 0.
+    settings=(Setting(0x00, 0xD7, 0),),
     first_tick=NXP_STOP,
     wraps=(0x10,),
-    zeros=((0x00, 0x57), (0x01, 0xE0)),
 )
 
 # Micro Crystal RV-3028-C7 application manual, rev 1.4.  Its EEPROM (offset, and whether the

@@ -288,6 +288,27 @@ def test_a_chip_that_was_left_stopped_says_so_and_is_started() -> None:
     assert board.rtc.read().flags == ()
 
 
+@pytest.mark.parametrize(("name", "flag"), [("pcf8563", "TEST1")])
+def test_a_chip_that_was_left_in_its_test_mode_says_so_and_is_started(name: str, flag: str) -> None:
+    """There it counts pulses on a pin, which nobody sends."""
+    board = Board(name)
+    board.set()
+    board.fake.write(0, [0x80])
+    board.sleep(5)
+    assert board.rtc.read().flags == (flag,)
+    board.set()
+    board.sleep(5)
+    assert board.rtc.read().flags == ()
+    assert abs(board.off()) <= 0.5
+
+
+def test_unused_bits_of_a_pcf8563_are_written_as_zeros() -> None:
+    board = Board("pcf8563")
+    board.fake.registers[0] = 0x57
+    board.set()
+    assert [data[0] for register, data in board.bus.written if register == 0] == [0x00, 0x20, 0x00]
+
+
 def test_a_read_in_which_a_second_begins_is_made_again() -> None:
     """The RV-8803 does not latch: a transfer may show half of the old minute."""
     board = Board("rv8803")
