@@ -72,7 +72,7 @@ LAYOUTS = {
     ),
     "pcf85063": Layout(
         0x51, _registers(0x12, r04=0x80, r07=1, r08=6, r09=1, r11=0x18), "smhdwoy", 4, 0,
-        lambda r: not r[0] & 0x20, 0.5079, 0, (0, 0x02),
+        lambda r: not r[0] & 0xA0, 0.5079, 0, (0, 0x02),
     ),
     "pcf8563": Layout(
         0x51, _registers(0x10, r00=0x08, r02=0x80, r05=1, r07=1, r09=0x80, r0A=0x80), "smhdwoy", 2,

@@ -288,7 +288,7 @@ def test_a_chip_that_was_left_stopped_says_so_and_is_started() -> None:
     assert board.rtc.read().flags == ()
 
 
-@pytest.mark.parametrize(("name", "flag"), [("pcf8563", "TEST1")])
+@pytest.mark.parametrize(("name", "flag"), [("pcf8563", "TEST1"), ("pcf85063", "EXT_TEST")])
 def test_a_chip_that_was_left_in_its_test_mode_says_so_and_is_started(name: str, flag: str) -> None:
     """There it counts pulses on a pin, which nobody sends."""
     board = Board(name)
