@@ -68,7 +68,7 @@ LAYOUTS = {
     ),
     "pcf8523": Layout(
         0x68, _registers(0x14, r02=0xE0, r03=0x80, r06=1, r07=6, r08=1), "smhdwoy", 3, 0,
-        lambda r: not r[0] & 0x20, 0.5079, 0, (0, 0x08),
+        lambda r: not r[0] & 0x20, 0.49994, 0, (0, 0x08),
     ),
     "pcf85063": Layout(
         0x51, _registers(0x12, r04=0x80, r07=1, r08=6, r09=1, r11=0x18), "smhdwoy", 4, 0,

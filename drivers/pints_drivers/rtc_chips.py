@@ -15,8 +15,10 @@ BARE = 30e-6
 REGULAR = 1.0
 """Writing the seconds restarts the divider: the next second comes a second later."""
 NXP_STOP = 0.5079
-"""The divider starts half-way: `first increment 0.507813 s to 0.507935 s after STOP bit is
-released` (PCF8563, PCF8523, PCF85063A, section `STOP bit function`)."""
+"""The divider starts half-way: seconds are counted 0.507813 to 0.507935 s after STOP is released
+(PCF8563 and PCF85063A, section `STOP bit function`), and regularly from then on."""
+PCF8523_STOP = 0.49994
+"""The same: 0.499878 to 0.500000 s (RV-8523, which has a PCF8523 inside, section of that name)."""
 
 
 class Bit(NamedTuple):
@@ -151,7 +153,7 @@ PCF8523 = Chip(
     stop=Setting(0x00, 0x20, 0x20),
     # 24 hours; switch-over in standard mode, battery watched.
     settings=(Setting(0x00, 0x08, 0), Setting(0x02, 0xE0, 0)),
-    first_tick=NXP_STOP,
+    first_tick=PCF8523_STOP,
     # Corrected once every two hours (MODE 0), which is how it comes.
     trim=Trim("OFFSET", 0x0E, 7, 4.34e-6),
     wraps=(0x14,),
