@@ -1,8 +1,8 @@
 """The real-time clocks that pints knows: a chip is a table of its registers.
 
 Names are the datasheets'.  Time is seven BCD registers in a row in all of them, seconds, minutes
-and hours first; what differs is declared here and `i2c_rtc` does the rest.  Tables are read off
-the manufacturers' datasheets, each named above its table.
+and hours first; what differs is declared here and `i2c_rtc` does the rest.  Above each table is the
+title of the datasheet whose facts it has.
 """
 
 from typing import NamedTuple
@@ -98,7 +98,8 @@ class Chip(NamedTuple):
 DALLAS_12_HOURS = 0x40
 """Bit 6 of the hours."""
 
-# Maxim DS3231, 19-5170 rev 10.  It compensates its crystal for temperature.
+# Maxim DS3231, `Extremely Accurate I2C-Integrated RTC/TCXO/Crystal`.  It compensates its crystal
+# for temperature.
 DS3231 = Chip(
     address=0x68,
     registers=0x13,
@@ -120,7 +121,8 @@ DS3231 = Chip(
     ),
 )  # fmt: skip
 
-# Dallas DS1307, rev 3/15.  CH stops the oscillator: it is set when power comes without a battery.
+# Maxim DS1307, `64 x 8, Serial, I2C Real-Time Clock`.  CH stops the oscillator: it is set when
+# power comes without a battery.
 DS1307 = Chip(
     address=0x68,
     registers=0x08,
@@ -133,14 +135,15 @@ DS1307 = Chip(
     ),
 )  # fmt: skip
 
-# Maxim DS1338, rev 10/15: a DS1307 that remembers that its oscillator has stopped.
+# Maxim DS1338, `I2C RTC with 56-Byte NV RAM`: a DS1307 that remembers that it has stopped.
 DS1338 = DS1307._replace(
     flags=(*DS1307.flags, Bit("OSF", 0x07, 0x20)),
     cleared=(Setting(0x07, 0x20, 0),),
     zeros=(*DS1307.zeros[:-1], (0x07, 0x4C)),
 )
 
-# NXP PCF8523, rev 7.  As it comes, PM is 111: the battery is not used, and none is missed.
+# NXP PCF8523, `Real-Time Clock (RTC) and calendar`.  As it comes, PM is 111: the battery is not
+# used, and none is missed.
 PCF8523 = Chip(
     address=0x68,
     registers=0x14,
@@ -161,7 +164,8 @@ PCF8523 = Chip(
            (0x08, 0xE0)),
 )  # fmt: skip
 
-# NXP PCF85063A rev 7 and PCF85063TP rev 4: the latter ends after the years.
+# NXP PCF85063A, `Tiny Real-Time Clock/calendar with alarm function and I2C-bus`, and PCF85063TP,
+# `Tiny Real-Time Clock/calendar`, which ends after the years.
 PCF85063 = Chip(
     address=0x51,
     registers=0x0B,
@@ -179,7 +183,7 @@ PCF85063 = Chip(
     zeros=((0x00, 0x48), (0x05, 0x80), (0x06, 0xC0), (0x07, 0xC0), (0x08, 0xF8), (0x09, 0xE0)),
 )
 
-# NXP PCF8563, rev 11.
+# NXP PCF8563, `Real-time clock/calendar`.
 PCF8563 = Chip(
     address=0x51,
     registers=0x10,
@@ -194,8 +198,8 @@ PCF8563 = Chip(
     wraps=(0x10,),
 )
 
-# Micro Crystal RV-3028-C7 application manual, rev 1.4.  Its EEPROM (offset, and whether the
-# battery is used) wears and is its maker's or its owner's: only registers are written.
+# Micro Crystal RV-3028-C7, application manual.  Its EEPROM (offset, and whether the battery is
+# used) wears and is its maker's or its owner's: only registers are written.
 RV3028 = Chip(
     address=0x52,
     registers=0x11,
@@ -209,8 +213,8 @@ RV3028 = Chip(
            (0x0F, 0x40)),
 )  # fmt: skip
 
-# Micro Crystal RV-8803-C7 application manual, rev 1.6.  A weekday is one bit of seven.  V1F: it
-# has stopped to compensate for temperature, so that its rate is anybody's guess.
+# Micro Crystal RV-8803-C7, application manual.  A weekday is one bit of seven.  V1F: it had
+# stopped to compensate for temperature, so that its rate is anybody's guess.
 RV8803 = Chip(
     address=0x32,
     registers=0x10,
@@ -225,9 +229,10 @@ RV8803 = Chip(
            (0x0E, 0xC0)),
 )  # fmt: skip
 
-# Microchip MCP7940N, DS20005010 rev F.  It does not remember that its oscillator has stopped:
-# without a battery ST is 0 after power comes, and that is all it says.  That a write restarts
-# the divider is not said either; what comes of it is measured.
+# Microchip MCP7940N, `Battery-Backed I2C Real-Time Clock/Calendar with SRAM`.  It does not remember
+# that its oscillator has stopped: without a battery ST is 0 after power comes, and that is all it
+# says.  That a write restarts the divider is not said either; what comes of it is measured.  It is
+# not stopped before, as is advised: its crystal would take long to start again.
 MCP7940N = Chip(
     address=0x6F,
     registers=0x09,
