@@ -126,7 +126,8 @@ class Gps:
         speed = self._speeds[self._speed]
         try:
             self._port.baudrate = speed
-        except (SerialException, OSError, ValueError):
+            _nothing_is_no_end(self._port.fileno())
+        except (SerialException, OSError, ValueError, termios.error):
             raise DeviceError(f"{self.name}: cannot be set to {speed} baud") from None
         return Stream(BITS / speed if self._has_speed else 0.0)
 
@@ -151,6 +152,13 @@ class Gps:
         if len(self._speeds) == 1:
             return DeviceError(f"{what} at {self._speeds[0]} baud", "leave baud out: it is found")
         return DeviceError(f"{what} at any speed", "switch its output to NMEA (docs/drivers.md)")
+
+
+def _nothing_is_no_end(port: int) -> None:
+    """Have a read that finds no byte say so.  pyserial's setting makes it look like an end."""
+    attributes = termios.tcgetattr(port)
+    attributes[6][termios.VMIN] = 1
+    termios.tcsetattr(port, termios.TCSANOW, attributes)
 
 
 def _tenant(port: str) -> tuple[str, str] | None:

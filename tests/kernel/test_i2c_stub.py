@@ -11,7 +11,7 @@ from smbus2 import SMBus
 from pints.drivers import I2C_CHIPS, RtcConfig, detect_rtcs, open_rtc
 from pints.errors import DeviceError
 from pints.shell.system_clock import SystemClock
-from pints.timescale import NS, Instant, iso, midnight
+from pints.timescale import NS, Instant, iso, midnight, nanoseconds
 from pints_drivers.rtc_chips import CHIPS
 
 SECOND = Instant(midnight(2026, 11, 26) + (15 * 3600 + 43 * 60 + 45) * NS)  # a Thursday
@@ -82,7 +82,7 @@ def test_a_ds3231_is_set_byte_for_byte(bus: SMBus, clock: SystemClock) -> None:
 def test_every_chip_tells_what_it_was_set_to(bus: SMBus, clock: SystemClock, driver: str) -> None:
     put(bus, CHIPS[driver].address, b"\xff" * 32)
     rtc = open_rtc(RtcConfig(driver, bus=0), clock)
-    rtc.write(SECOND)
+    rtc.write(Instant(SECOND + NS - nanoseconds(rtc.first_tick)))
     assert iso(rtc.read().time) == iso(Instant(SECOND + NS // 2))
     assert rtc.read().flags == BY_ITSELF.get(driver, ())
     rtc.close()
