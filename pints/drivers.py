@@ -128,6 +128,15 @@ class ReferenceClock(Protocol):
         """Let go of the device."""
 
 
+@runtime_checkable
+class Patient(Protocol):
+    """A receiver most of whose bytes can wait: no driver needs to be one."""
+
+    def pause(self) -> float:
+        """For how long, seconds, it may be left alone, whatever comes; asked after each `reports`,
+        which is called when that time is over, even if nothing came.  0: it wakes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Details:
     """What a receiver tells of itself besides the time; None for what it does not."""
