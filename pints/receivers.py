@@ -131,7 +131,7 @@ class Receivers:
             self._fixes[name] = Fixes(name, config.trust, floors)
         fixes = self._fixes[name]
         fix = replace(fix, time=Instant(fix.time + nanoseconds(config.offset)))
-        said = fixes.hear(fix)
+        said = fixes.hear(fix, self._bootstrap.estimate(fix.at.boot).time)
         sample = fix_sample(fix, name, floors)
         if fix.error < FINE:
             ticks = self._filter(name, sample.reference_id)

@@ -12,7 +12,7 @@ import pytest
 from pints.bootstrap.rtc import Calibration
 from pints.config import SourceConfig
 from pints.errors import PintsError
-from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds, seconds
+from pints.timescale import DAY, HOUR, YEAR, Instant, midnight, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
 from tests.world.attackers import silence
 from tests.world.device import Device
@@ -301,6 +301,22 @@ def test_week_number_that_rolled_over(world: World, rollovers: int) -> None:
     device = Device(world, receivers=[Receiver(rollovers=rollovers)])
     device.remember(9 * DAY)
     device.boot()
+    device.ends("restored", within=60.0, error=0.1)
+
+
+def test_receiver_that_wakes_in_week_0(world: World) -> None:
+    """It unfolds to 2038."""
+    world.five()
+    cut_off(world)
+    cold = seconds(midnight(1999, 8, 22) - world.true_time())
+    receiver = Receiver(lie=cold)
+    device = Device(world, receivers=[receiver])
+    device.remember(9 * DAY)
+    device.boot()
+    world.run(60)
+    assert len(device.refused("R1")) == 1
+    assert device.error() < 0
+    receiver.lie = 0.0
     device.ends("restored", within=60.0, error=0.1)
 
 
