@@ -14,7 +14,7 @@ MINUTES ?= 6
 NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test worlds boot lint format bench peers deb test-package test-debian clean
+.PHONY: help demo test worlds boot lint format bench peers deb test-package test-debian test-drivers clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ worlds: $(STAMP) ## live other random worlds than the tests do; prints the seed 
 boot: $(STAMP) peers deb ## boot the package on a real kernel that has no clock (root)
 	scripts/debian-tree.sh device true
 	PINTS_BOOT=$(MINUTES) $(VENV)/bin/python -m pytest tests/boot $(ARGS)
+
+test-drivers: $(STAMP) peers ## drivers on a real kernel's I2C, serial port and pulses
+	$(VENV)/bin/python -m tests.kernel uml $(ARGS)
 
 lint: $(STAMP) ## style, types, import contracts, shell scripts
 	$(VENV)/bin/ruff check

@@ -122,6 +122,26 @@ class RefclockConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputConfig:
+    """[[output]]: a lamp or a pin that shows how far the clock may be trusted."""
+
+    driver: str = option(MISSING, "name of its driver")
+    device: str = option("", "name of the kernel's lamp, as in /sys/class/leds")
+    pin: int = option(-1, "GPIO number of the pin (BCM)", low=-1, high=1023)
+    level: str = option(
+        "verified",
+        "how sure the time is when a verified-pin is high",
+        choices=("verified", "anchored"),
+    )
+
+    @property
+    def id(self) -> str:
+        """Names it in the log."""
+        pin = str(self.pin) if self.pin >= 0 else ""
+        return " ".join(filter(None, (self.driver, self.device, pin)))
+
+
+@dataclass(frozen=True, slots=True)
 class BootstrapConfig:
     """[bootstrap]: what it takes to believe a time (docs/trust.md)."""
 
@@ -208,6 +228,7 @@ class Config:
     state: StateConfig = StateConfig()
     server: ServerConfig = ServerConfig()
     control: ControlConfig = ControlConfig()
+    outputs: tuple[OutputConfig, ...] = ()
     network: frozenset[str] = frozenset()
     """Ids of the sources that the network named (DHCP): never witnesses."""
 
@@ -253,6 +274,7 @@ cost nothing then, for it is the name that the certificate must be for."""
 _LISTS: dict[str, tuple[str, type[Any]]] = {
     "source": ("sources", SourceConfig),
     "refclock": ("refclocks", RefclockConfig),
+    "output": ("outputs", OutputConfig),
 }
 """Sections that may stand there more than once: the field and the table of each."""
 _TABLES: dict[str, type[Any]] = {

@@ -57,6 +57,7 @@ from pints.worker.messages import Result
 
 if TYPE_CHECKING:
     from pints.shell.devices import Devices
+    from pints.shell.output import Output
     from pints.shell.rtc import BoardRtc
 
 log = logging.getLogger("pints")
@@ -151,6 +152,7 @@ class Daemon:
         self.reporter = Reporter(self)
         self.rtc = self._make_rtc()
         self.devices = self._make_devices()
+        self._outputs = self._make_outputs()
         self._link = None if machine.simulated else self._watch_link()
         self._stamps = hold_stamps() if config.sources else None
         self._asked: dict[str, _Asked] = {}
@@ -187,6 +189,8 @@ class Daemon:
             self.rtc.close()
         if self.devices is not None:
             self.devices.close()
+        for output in self._outputs:
+            output.close()
         for held in (self._link, self._stamps):
             if held is not None:
                 held.close()
@@ -241,9 +245,11 @@ class Daemon:
                 return self.core.handle_rtc(*read, self.clock.read()) if read else []
             case SetRtc() if self.rtc is not None:
                 self.rtc.set(lambda: self.core.time_for_rtc(self.clock.read()))
-            case Announce(_, _, text):
+            case Announce(state, basis, text):
                 self.notifier.status(text)
                 self._wake_waiting()
+                for output in self._outputs:
+                    output.show(state, basis)
             case Log(level, text, _):
                 log.log(level, "%s", text)
         return []
@@ -422,6 +428,15 @@ class Daemon:
             lambda name, said: self._do(self.core.handle_report(name, said, self.clock.read())),
             lambda name: self._do(self.core.receiver_lost(name, self.clock.read())),
         )  # fmt: skip
+
+    def _make_outputs(self) -> "list[Output]":
+        if not self.config.outputs:
+            return []
+        # Imported only where it is configured.
+        from pints.shell.output import Output
+
+        attempt = self.attempts.attempt
+        return [Output(self.loop, config, attempt) for config in self.config.outputs]
 
     def _make_server(self, ke_server: bool) -> Any:
         if not self.config.server.listen:

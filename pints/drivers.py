@@ -1,15 +1,17 @@
-"""What the daemon asks of hardware that tells the time, and where it finds its drivers.
+"""What the daemon asks of hardware that tells the time or shows what is known of it, and where it
+finds its drivers.
 
-A driver is one file with one of two small protocols; it is imported only when the
-configuration names it.  It is a class, called with its section of the configuration and the
-machine's clock.  Drivers raise DeviceError for whatever the device does wrong, name it, and may
-be asked again later.  All that they need from pints is here, in `pints.timescale` and in
-`pints.errors`.
+A driver is one file with one of three small protocols; it is imported only when the
+configuration names it.  It is a class, called with its section of the configuration and, if it
+tells the time, the machine's clock.  Drivers raise DeviceError for whatever the device does wrong,
+name it, and may be asked again later.  All that they need from pints is here, in
+`pints.timescale` and in `pints.errors`.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 
+from pints.config import OutputConfig as OutputConfig
 from pints.config import RefclockConfig as RefclockConfig
 from pints.config import RtcConfig as RtcConfig
 from pints.errors import ConfigError, DeviceError
@@ -137,6 +139,20 @@ class Patient(Protocol):
         which is called when that time is over, even if nothing came.  0: it wakes."""
 
 
+class StatusOutput(Protocol):
+    """Shows how far the clock may be trusted."""
+
+    name: str
+    """As the log says it: `kernel-led ACT`."""
+
+    def show(self, state: str, basis: str) -> float | None:
+        """Show the trust state and what `verified` rests on, by the names of docs/trust.md.  In
+        how many seconds it is to be called again with the same; None: not before they change."""
+
+    def close(self) -> None:
+        """Show nothing any more and let go of the device, which may be gone: no error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Details:
     """What a receiver tells of itself besides the time; None for what it does not."""
@@ -203,6 +219,11 @@ REFCLOCKS: Mapping[str, Driver] = {
     "shm": Driver("pints_drivers.shm:Shm"),
     "sock": Driver("pints_drivers.sock:Sock"),
 }
+OUTPUTS: Mapping[str, Driver] = {
+    "kernel-led": Driver("pints_drivers.kernel_led:KernelLed"),
+    "led": Driver("pints_drivers.gpio_outputs:GpioLed", "gpio"),
+    "verified-pin": Driver("pints_drivers.gpio_outputs:VerifiedPin", "gpio"),
+}
 """The built-in names.  A name with a colon in it is the place of somebody else's driver."""
 DETECTOR = Driver("pints_drivers.rtc_detect:detect", "rtc")
 NO_RTC = "no real-time clock is configured"
@@ -226,6 +247,12 @@ def open_refclock(config: RefclockConfig, clock: MachineClock) -> ReferenceClock
     for one that does not load or finds no device."""
     found = _find("[[refclock]] driver", config.driver, REFCLOCKS)
     return cast(ReferenceClock, found(config, clock))
+
+
+def open_output(config: OutputConfig) -> StatusOutput:
+    """The lamp or pin that an [[output]] names.  Errors as above."""
+    found = _find("[[output]] driver", config.driver, OUTPUTS)
+    return cast(StatusOutput, found(config))
 
 
 def _find(option: str, name: str, table: Mapping[str, Driver]) -> Any:

@@ -27,7 +27,7 @@ build)
     include=build-essential,debhelper,dh-python,pybuild-plugin-pyproject,python3-all
     include=$include,python3-hatchling,python3-cryptography,python3-openssl,python3-service-identity
     include=$include,python3-pytest,python3-pytest-xdist,python3-hypothesis,systemd,lintian,mandoc
-    include=$include,bash-completion,python3-nmea2,python3-serial
+    include=$include,bash-completion,python3-gpiozero,python3-nmea2,python3-serial
     cache=
     ;;
 device)

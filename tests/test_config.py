@@ -192,7 +192,7 @@ def test_own_clock_needs_no_sources(file: Path) -> None:
     ("text", "message", "hint"),
     [
         ("[[sources]]", "unknown section [sources]", "did you mean 'source'?"),
-        ("[xyz]", "unknown section [xyz]", "known here: source, refclock, bootstrap, "),
+        ("[xyz]", "unknown section [xyz]", "known here: source, refclock, output, bootstrap, "),
         ("colour = 1", "unknown section [colour]", "did you mean 'source'?"),
         ("[source]", "[source] must be [[source]]", "double []"),
         ("[[source]]", "[[source]] 1: 'server' is missing", "name or address"),

@@ -50,6 +50,7 @@ def test_all_blocks_may_be_switched_on_together(tmp_path: Path) -> None:
     assert settings.server.certificate
     assert settings.rtc.driver
     assert settings.refclocks
+    assert settings.outputs
     assert settings.bootstrap.min_witnesses == 1
 
 

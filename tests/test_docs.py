@@ -7,7 +7,7 @@ from pkgutil import resolve_name
 
 import pytest
 
-from pints import config
+from pints import config, drivers
 from pints.bootstrap.account import Kind, Verdict
 from pints.bootstrap.diagram import mermaid
 from pints.bootstrap.rules import RULES
@@ -17,8 +17,10 @@ from tests.cli.test_trust import AGREEING, BOOTSTRAP
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+HARDWARE = (ROOT / "docs" / "hardware.md").read_text()
 TRUST = (ROOT / "docs" / "trust.md").read_text()
 WHY = (ROOT / "docs" / "bootstrap.md").read_text()
+EXAMPLE = re.compile(r"^```toml\n(.*?)^```$", re.M | re.S)
 RULE = re.compile(r"^- \*\*(R\d+)\*\* ", re.M)
 PLACE = re.compile(r"^\| (R\d+) \| (`[^|]*`) \|$", re.M)
 
@@ -49,11 +51,21 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_examples_of_configuration_are_right(tmp_path: Path) -> None:
-    examples = re.findall(r"^```toml\n(.*?)^```$", CONFIGURATION, re.M | re.S)
+    examples = EXAMPLE.findall(CONFIGURATION)
     assert examples
     file = tmp_path / "pints.toml"
     file.write_text("\n".join(examples))
     assert len(config.load(str(file)).bootstrap.roughtime) >= 3
+
+
+@pytest.mark.parametrize("example", EXAMPLE.findall(HARDWARE))
+def test_what_is_set_for_hardware_is_right(example: str, tmp_path: Path) -> None:
+    file = tmp_path / "pints.toml"
+    file.write_text(example)
+    settings = config.load(str(file))
+    assert {r.driver for r in settings.refclocks} <= drivers.REFCLOCKS.keys()
+    assert {o.driver for o in settings.outputs} <= drivers.OUTPUTS.keys()
+    assert settings.rtc.driver in {"", *drivers.RTCS}
 
 
 def test_the_diagram_is_drawn_from_the_table() -> None:

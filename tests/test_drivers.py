@@ -10,6 +10,7 @@ import pytest
 
 from pints import drivers
 from pints.drivers import (
+    OUTPUTS,
     REFCLOCKS,
     RTCS,
     Driver,
@@ -35,7 +36,7 @@ def test_every_clock_is_a_machines_clock() -> None:
     assert given(CLOCK) is CLOCK
 
 
-@pytest.mark.parametrize("driver", [*RTCS.values(), *REFCLOCKS.values()])
+@pytest.mark.parametrize("driver", [*RTCS.values(), *REFCLOCKS.values(), *OUTPUTS.values()])
 def test_every_driver_of_the_table_is_there(driver: Driver) -> None:
     """With its file; its libraries may be absent here."""
     module, _, name = driver.place.partition(":")

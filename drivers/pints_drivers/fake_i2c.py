@@ -68,15 +68,15 @@ LAYOUTS = {
     ),
     "pcf8523": Layout(
         0x68, _registers(0x14, r02=0xE0, r03=0x80, r06=1, r07=6, r08=1), "smhdwoy", 3, 0,
-        lambda r: not r[0] & 0x20, 0.5079, 0, (0, 0x08),
+        lambda r: not r[0] & 0x20, 0.49994, 0, (0, 0x08),
     ),
     "pcf85063": Layout(
         0x51, _registers(0x12, r04=0x80, r07=1, r08=6, r09=1, r11=0x18), "smhdwoy", 4, 0,
-        lambda r: not r[0] & 0x20, 0.5079, 0, (0, 0x02),
+        lambda r: not r[0] & 0xA0, 0.5079, 0, (0, 0x02),
     ),
     "pcf8563": Layout(
         0x51, _registers(0x10, r00=0x08, r02=0x80, r05=1, r07=1, r09=0x80, r0A=0x80), "smhdwoy", 2,
-        0, lambda r: not r[0] & 0x20, 0.5079, 0,
+        0, lambda r: not r[0] & 0xA0, 0.5079, 0,
     ),
     "rv3028": Layout(
         0x52, _registers(0x40, r04=1, r05=1, r0E=0x01), first_weekday=0, twelve=(0x10, 0x02)
@@ -102,6 +102,8 @@ class FakeChip:
         self.layout = LAYOUTS[name]
         self.registers = bytearray(self.layout.fresh)
         self.drift = drift
+        self.aging = 0
+        """What the DS3231 uses of its Aging Offset: what it was at the last conversion."""
         self._truth = truth
         self._ticked = truth()
         """True time when it counted last, ns."""
@@ -140,6 +142,9 @@ class FakeChip:
                   "rv8803": (0x0E, 0x3F)}.get(self.name, (-1, 0))  # fmt: skip
         if register == sticky[0]:
             value = value & ~sticky[1] | value & before & sticky[1]
+        if self.name == "ds3231" and register == 0x0E and value & 0x20:
+            value &= ~0x20  # CONV is over when it is read again
+            self.aging = self.registers[0x10]
         if self.name == "mcp7940n" and register == 3:
             value &= ~0x10  # any write clears PWRFAIL
         self.registers[register] = value
@@ -204,7 +209,7 @@ class FakeChip:
             place = self._place(what)
             self.registers[place] = self.registers[place] & ~widths[what] | value
         if time.year >= 2100 and self.name in ("ds3231", "pcf8563"):
-            self.registers[self._place("o")] |= 0x80  # the century has turned
+            self.registers[self._place("o")] ^= 0x80  # the century has turned
 
 
 class FakeRegisters:

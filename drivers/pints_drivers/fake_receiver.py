@@ -178,11 +178,11 @@ def _hms(time: Instant) -> str:
     return f"{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
 
 
-def _of_clock() -> Iterator[Burst]:
-    """The machine's own time, for ever, from the next second."""
+def clock_bursts(ahead: int = 0) -> Iterator[Burst]:
+    """The machine's own time, or so many seconds more, for ever, from the next second."""
     began = time.time()
     for second in range(int(began) + 1, 1 << 34):
-        yield second + LAG - began, nmea_burst(Instant(second * NS))
+        yield second + LAG - began, nmea_burst(Instant((second + ahead) * NS))
 
 
 def _main() -> None:
@@ -195,7 +195,7 @@ def _main() -> None:
     print(line.path.resolve(), flush=True)
     began = time.monotonic()
     try:
-        bursts = log_bursts(args.log.read_bytes()) if args.log else _of_clock()
+        bursts = log_bursts(args.log.read_bytes()) if args.log else clock_bursts()
         for due, data in paced(bursts, args.baud):
             time.sleep(max(0.0, began + due - time.monotonic()))
             line.send(data)

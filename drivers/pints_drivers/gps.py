@@ -89,17 +89,9 @@ class Gps:
     def reports(self) -> Iterable[Report]:
         """What follows from the bytes that came."""
         at = self._clock.read()
-        unasked, self._bursting = self._bursting, False
-        try:
-            data = os.read(self._port.fileno(), MOST)
-        except BlockingIOError:
-            return []
-        except OSError:
-            raise self._gone() from None
-        if not data and not unasked:
-            raise self._gone()
+        data = self._read()
         late = 0.0
-        if unasked or len(data) > PROMPT:
+        if self._bursting or len(data) > PROMPT:
             late = seconds(at.raw - self._emptied) + KEPT * self._byte_time
         self._bursting = bool(data)
         if len(data) < FULL:
@@ -140,8 +132,17 @@ class Gps:
             raise self._refused(getattr(e, "errno", None), device) from None
         return port
 
-    def _gone(self) -> DeviceError:
-        return DeviceError(f"{self.name}: no longer there", HINTS[errno.ENOENT])
+    def _read(self) -> bytes:
+        """What came; empty: nothing."""
+        try:
+            data = os.read(self._port.fileno(), MOST)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            raise DeviceError(f"{self.name}: no longer there", HINTS[errno.ENOENT])
+        return data
 
     def _refused(self, code: int | None, device: str) -> DeviceError:
         if code in (errno.EBUSY, errno.EWOULDBLOCK):
@@ -157,7 +158,8 @@ class Gps:
         speed = self._speeds[self._speed]
         try:
             self._port.baudrate = speed
-        except (SerialException, OSError, ValueError):
+            _nothing_is_no_end(self._port.fileno())
+        except (SerialException, OSError, ValueError, termios.error):
             raise DeviceError(f"{self.name}: cannot be set to {speed} baud") from None
         self._byte_time = BITS / speed if self._has_speed else 0.0
         return Stream(self._byte_time)
@@ -183,6 +185,13 @@ class Gps:
         if len(self._speeds) == 1:
             return DeviceError(f"{what} at {self._speeds[0]} baud", "leave baud out: it is found")
         return DeviceError(f"{what} at any speed", "switch its output to NMEA (docs/drivers.md)")
+
+
+def _nothing_is_no_end(port: int) -> None:
+    """Have a read that finds no byte say so.  pyserial's setting makes it look like an end."""
+    attributes = termios.tcgetattr(port)
+    attributes[6][termios.VMIN] = 1
+    termios.tcsetattr(port, termios.TCSANOW, attributes)
 
 
 def _tenant(port: str) -> tuple[str, str] | None:

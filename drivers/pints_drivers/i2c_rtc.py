@@ -92,10 +92,13 @@ class I2cRtc:
         trim = self._chip.trim
         if trim is None:
             raise DeviceError(f"{self.name} has no register to trim it by")
-        before = self._registers()[trim.register]
-        wanted, change = trimmed(trim, before, change)
-        if wanted != before:
+        said = self._registers()
+        wanted, change = trimmed(trim, said[trim.register], change)
+        if wanted != said[trim.register]:
             self._write(trim.register, bytes([wanted]))
+            if trim.use:
+                register, mask, value = trim.use
+                self._write(register, bytes([said[register] & ~mask | value]))
         return change
 
     def close(self) -> None:
@@ -147,7 +150,9 @@ def decode(chip: Chip, said: bytes) -> tuple[Instant, tuple[str, ...]]:
     if any(d & 0xF > 9 or d >> 4 > 9 for d in digits):
         return FIRST, (*flags, BAD_BCD)
     s, m, h, day, mon, y = (10 * (d >> 4) + (d & 0xF) for d in digits)
-    y += 2100 if month & chip.century else 2000
+    # Some have a bit for the century beside the month.  Nobody knows what it means: until 2016
+    # Linux always set the DS3231's, and the PCF8563's is undefined until somebody has a use for it.
+    y += 2000
     right = 1 <= mon <= 12 and s <= 59 and m <= 59 and (1 <= h <= 12 if twelve else h <= 23)
     if not right or civil(midnight(y, mon, day)) != (y, mon, day):
         return FIRST, (*flags, BAD_DATE)

@@ -1,8 +1,8 @@
 """The real-time clocks that pints knows: a chip is a table of its registers.
 
 Names are the datasheets'.  Time is seven BCD registers in a row in all of them, seconds, minutes
-and hours first; what differs is declared here and `i2c_rtc` does the rest.  Tables are read off
-the manufacturers' datasheets, each named above its table.
+and hours first; what differs is declared here and `i2c_rtc` does the rest.  Above each table is the
+title of the datasheet whose facts it has.
 """
 
 from typing import NamedTuple
@@ -15,8 +15,10 @@ BARE = 30e-6
 REGULAR = 1.0
 """Writing the seconds restarts the divider: the next second comes a second later."""
 NXP_STOP = 0.5079
-"""The divider starts half-way: `first increment 0.507813 s to 0.507935 s after STOP bit is
-released` (PCF8563, PCF8523, PCF85063A, section `STOP bit function`)."""
+"""The divider starts half-way: seconds are counted 0.507813 to 0.507935 s after STOP is released
+(PCF8563 and PCF85063A, section `STOP bit function`), and regularly from then on."""
+PCF8523_STOP = 0.49994
+"""The same: 0.499878 to 0.500000 s (RV-8523, which has a PCF8523 inside, section of that name)."""
 
 
 class Bit(NamedTuple):
@@ -48,6 +50,8 @@ class Trim(NamedTuple):
     step: float
     two_complement: bool = True
     """False: sign and magnitude, where a set sign is below zero."""
+    use: Setting | None = None
+    """Made after it where the chip would not use it at once."""
 
 
 class Chip(NamedTuple):
@@ -69,8 +73,6 @@ class Chip(NamedTuple):
     """Sunday to Saturday."""
     twelve: Bit | None = None
     """Set: hours are 1 to 12, and bit 5 of theirs is PM."""
-    century: int = 0
-    """The bit beside the month that makes it 21xx; 0: none."""
     beside: tuple[int, ...] = (0, 0, 0, 0, 0, 0, 0)
     """Control bits among the seven, which are set whenever the time is."""
     stop: Setting | None = None
@@ -96,7 +98,8 @@ class Chip(NamedTuple):
 DALLAS_12_HOURS = 0x40
 """Bit 6 of the hours."""
 
-# Maxim DS3231, 19-5170 rev 10.  It compensates its crystal for temperature.
+# Maxim DS3231, `Extremely Accurate I2C-Integrated RTC/TCXO/Crystal`.  It compensates its crystal
+# for temperature.
 DS3231 = Chip(
     address=0x68,
     registers=0x13,
@@ -104,13 +107,13 @@ DS3231 = Chip(
     flags=(Bit("OSF", 0x0F, 0x80),),
     warnings=(Bit("EOSC", 0x0E, 0x80),),
     twelve=Bit("12/24", 0x02, DALLAS_12_HOURS),
-    century=0x80,
     settings=(Setting(0x0E, 0x80, 0),),
     cleared=(Setting(0x0F, 0x80, 0),),
     stability=COMPENSATED,
     temperature=0x11,
-    # 0.1 ppm at +25 degrees Celsius, typically.
-    trim=Trim("Aging Offset", 0x10, 8, 0.1e-6),
+    # 0.1 ppm at +25 degrees Celsius, typically.  CONV: otherwise it is used when the temperature
+    # changes.
+    trim=Trim("Aging Offset", 0x10, 8, 0.1e-6, use=Setting(0x0E, 0x20, 0x20)),
     wraps=(0x13,),
     zeros=(
         (0x00, 0x80), (0x01, 0x80), (0x02, 0x80), (0x03, 0xF8), (0x04, 0xC0), (0x05, 0x60),
@@ -118,7 +121,8 @@ DS3231 = Chip(
     ),
 )  # fmt: skip
 
-# Dallas DS1307, rev 3/15.  CH stops the oscillator: it is set when power comes without a battery.
+# Maxim DS1307, `64 x 8, Serial, I2C Real-Time Clock`.  CH stops the oscillator: it is set when
+# power comes without a battery.
 DS1307 = Chip(
     address=0x68,
     registers=0x08,
@@ -131,14 +135,15 @@ DS1307 = Chip(
     ),
 )  # fmt: skip
 
-# Maxim DS1338, rev 10/15: a DS1307 that remembers that its oscillator has stopped.
+# Maxim DS1338, `I2C RTC with 56-Byte NV RAM`: a DS1307 that remembers that it has stopped.
 DS1338 = DS1307._replace(
     flags=(*DS1307.flags, Bit("OSF", 0x07, 0x20)),
     cleared=(Setting(0x07, 0x20, 0),),
     zeros=(*DS1307.zeros[:-1], (0x07, 0x4C)),
 )
 
-# NXP PCF8523, rev 7.  As it comes, PM is 111: the battery is not used, and none is missed.
+# NXP PCF8523, `Real-Time Clock (RTC) and calendar`.  As it comes, PM is 111: the battery is not
+# used, and none is missed.
 PCF8523 = Chip(
     address=0x68,
     registers=0x14,
@@ -151,7 +156,7 @@ PCF8523 = Chip(
     stop=Setting(0x00, 0x20, 0x20),
     # 24 hours; switch-over in standard mode, battery watched.
     settings=(Setting(0x00, 0x08, 0), Setting(0x02, 0xE0, 0)),
-    first_tick=NXP_STOP,
+    first_tick=PCF8523_STOP,
     # Corrected once every two hours (MODE 0), which is how it comes.
     trim=Trim("OFFSET", 0x0E, 7, 4.34e-6),
     wraps=(0x14,),
@@ -159,40 +164,42 @@ PCF8523 = Chip(
            (0x08, 0xE0)),
 )  # fmt: skip
 
-# NXP PCF85063A rev 7 and PCF85063TP rev 4: the latter ends after the years.
+# NXP PCF85063A, `Tiny Real-Time Clock/calendar with alarm function and I2C-bus`, and PCF85063TP,
+# `Tiny Real-Time Clock/calendar`, which ends after the years.
 PCF85063 = Chip(
     address=0x51,
     registers=0x0B,
     seconds=0x04,
-    flags=(Bit("OS", 0x04, 0x80), Bit("STOP", 0x00, 0x20)),
+    flags=(Bit("OS", 0x04, 0x80), Bit("STOP", 0x00, 0x20), Bit("EXT_TEST", 0x00, 0x80)),
     date_first=True,
     weekdays=(0, 1, 2, 3, 4, 5, 6),
     twelve=Bit("12_24", 0x00, 0x02),
     stop=Setting(0x00, 0x20, 0x20),
-    settings=(Setting(0x00, 0x02, 0),),
+    # 24 hours; EXT_TEST off, which it may come up with when a battery is put in.
+    settings=(Setting(0x00, 0x82, 0),),
     first_tick=NXP_STOP,
     trim=Trim("Offset", 0x02, 7, 4.34e-6),
     wraps=(0x12, 0x0B),
     zeros=((0x00, 0x48), (0x05, 0x80), (0x06, 0xC0), (0x07, 0xC0), (0x08, 0xF8), (0x09, 0xE0)),
 )
 
-# NXP PCF8563, rev 11.
+# NXP PCF8563, `Real-time clock/calendar`.
 PCF8563 = Chip(
     address=0x51,
     registers=0x10,
     seconds=0x02,
-    flags=(Bit("VL", 0x02, 0x80), Bit("STOP", 0x00, 0x20)),
+    flags=(Bit("VL", 0x02, 0x80), Bit("STOP", 0x00, 0x20), Bit("TEST1", 0x00, 0x80)),
     date_first=True,
     weekdays=(0, 1, 2, 3, 4, 5, 6),
-    century=0x80,
     stop=Setting(0x00, 0x20, 0x20),
+    # TEST1 off, and the bits that are read as anything and written as 0.
+    settings=(Setting(0x00, 0xD7, 0),),
     first_tick=NXP_STOP,
     wraps=(0x10,),
-    zeros=((0x00, 0x57), (0x01, 0xE0)),
 )
 
-# Micro Crystal RV-3028-C7 application manual, rev 1.4.  Its EEPROM (offset, and whether the
-# battery is used) wears and is its maker's or its owner's: only registers are written.
+# Micro Crystal RV-3028-C7, application manual.  Its EEPROM (offset, and whether the battery is
+# used) wears and is its maker's or its owner's: only registers are written.
 RV3028 = Chip(
     address=0x52,
     registers=0x11,
@@ -206,8 +213,8 @@ RV3028 = Chip(
            (0x0F, 0x40)),
 )  # fmt: skip
 
-# Micro Crystal RV-8803-C7 application manual, rev 1.6.  A weekday is one bit of seven.  V1F: it
-# has stopped to compensate for temperature, so that its rate is anybody's guess.
+# Micro Crystal RV-8803-C7, application manual.  A weekday is one bit of seven.  V1F: it had
+# stopped to compensate for temperature, so that its rate is anybody's guess.
 RV8803 = Chip(
     address=0x32,
     registers=0x10,
@@ -222,9 +229,10 @@ RV8803 = Chip(
            (0x0E, 0xC0)),
 )  # fmt: skip
 
-# Microchip MCP7940N, DS20005010 rev F.  It does not remember that its oscillator has stopped:
-# without a battery ST is 0 after power comes, and that is all it says.  That a write restarts
-# the divider is not said either; what comes of it is measured.
+# Microchip MCP7940N, `Battery-Backed I2C Real-Time Clock/Calendar with SRAM`.  It does not remember
+# that its oscillator has stopped: without a battery ST is 0 after power comes, and that is all it
+# says.  That a write restarts the divider is not said either; what comes of it is measured.  It is
+# not stopped before, as is advised: its crystal would take long to start again.
 MCP7940N = Chip(
     address=0x6F,
     registers=0x09,

@@ -10,10 +10,10 @@ FREQUENCY_PRIOR = 100e-6
 """Standard deviation of the frequency of a crystal that was never measured."""
 MAX_FREQUENCY = 500e-6
 """Largest frequency error that is believed."""
-WANDERS = (2.5e-10, 1e-9, 4e-9, 1.6e-8, 6.4e-8)
-"""Random walk of a crystal's frequency, per sqrt(s): from one in a thermostat to one in the
-draught of a fan.  Which it is, is learned."""
-LIKELY = (-2.0, 0.0, -2.0, -4.0, -6.0)
+WANDERS = (1e-9, 4e-9, 1.6e-8, 6.4e-8)
+"""Random walk of a crystal's frequency, per sqrt(s): from one in a quiet room to one in the
+draught of a fan.  Which it is, or what lies between, is learned."""
+LIKELY = (0.0, -2.0, -4.0, -6.0)
 """Logarithm of how likely each is, before anything was measured."""
 JITTER = 3e-8
 """Random walk of its phase, s per sqrt(s)."""

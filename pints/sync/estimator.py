@@ -6,6 +6,8 @@ estimation; Bar-Shalom, Li, Kirubarajan: Estimation, section 11.6).
 """
 
 import math
+from collections.abc import Iterable
+from operator import add, mul, sub
 
 from pints.frozen import dataclass
 from pints.sample import Sample
@@ -60,13 +62,17 @@ class Estimator:
         self, base: int, frequency: float = 0.0, skew: float = crystal.FREQUENCY_PRIOR
     ) -> None:
         self._base = base
-        self._prior = (frequency, skew)
         self._raw: Raw | None = None
         self._models: list[Model] = []
         self._odds: list[float] = []
         self._weights: list[float] = []
         self._paths: dict[str, tuple[int, Path]] = {}
         self.samples = 0
+        self.frequency, self.skew = frequency, skew
+        """By how much true time runs faster than the crystal, and its standard deviation, at the
+        last sample."""
+        self.wander = 0.0
+        """Of the crystal, per sqrt(s)."""
         self.residual = 0.0
         """Last sample less what was predicted, seconds."""
         self.noise = 0.0
@@ -109,6 +115,9 @@ class Estimator:
             for model in self._models:
                 model.add_path(max(way - wait, 0.0), wait, asymmetry)
         self._take(sample.source, phase, way, noise, asymmetry)
+        self.frequency = self._mean(model.mean[FREQUENCY] for model in self._models)
+        self.skew = math.sqrt(self._mean(model.frequency_variance for model in self._models))
+        self.wander = math.sqrt(self._mean(model.wander**2 for model in self._models))
         return True
 
     def at(self, raw: Raw) -> Estimate | None:
@@ -122,15 +131,14 @@ class Estimator:
             for model, each in zip(self._models, frequencies, strict=True)
         ]
         phase, frequency = self._mean(phases), self._mean(frequencies)
-        variance = self._mean([
-            model.variance_after(span) + (each - phase) ** 2
+        variance = self._mean(
+            model.variance + model.growth(span) + (each - phase) ** 2
             for model, each in zip(self._models, phases, strict=True)
-        ])  # fmt: skip
-        spread = self._mean([
-            model.covariance[FREQUENCY][FREQUENCY] + model.wander**2 * span
-            + (each - frequency) ** 2
+        )
+        spread = self._mean(
+            model.frequency_variance + model.wander**2 * span + (each - frequency) ** 2
             for model, each in zip(self._models, frequencies, strict=True)
-        ])  # fmt: skip
+        )
         return Estimate(
             phase,
             frequency,
@@ -151,42 +159,20 @@ class Estimator:
 
     def grown(self, span: float) -> float:
         """Standard deviation that `span` s without a sample add to the phase, seconds."""
-        after = self._mean([model.variance_after(span) for model in self._models])
-        now = self._mean([model.variance_after(0.0) for model in self._models])
-        return math.sqrt(max(after - now, 0.0))
-
-    @property
-    def frequency(self) -> float:
-        """By how much true time runs faster than the crystal, by the last sample."""
-        if not self._models:
-            return self._prior[0]
-        return self._mean([model.mean[FREQUENCY] for model in self._models])
-
-    @property
-    def skew(self) -> float:
-        """Standard deviation of the frequency, at the last sample."""
-        if not self._models:
-            return self._prior[1]
-        spread = self._mean([model.covariance[FREQUENCY][FREQUENCY] for model in self._models])
-        return math.sqrt(max(spread, 0.0))
+        growth = self._mean(model.growth(span) for model in self._models)
+        return math.sqrt(max(growth, 0.0))
 
     @property
     def cautious_skew(self) -> float:
         """The same for bounds: what few samples say of their own spread is not worth much."""
         return self.skew * (1 + (FEW / max(self.samples, 1)) ** 2)
 
-    @property
-    def wander(self) -> float:
-        """Of the crystal, per sqrt(s)."""
-        return math.sqrt(self._mean([model.wander**2 for model in self._models]))
-
     # --- private -------------------------------------------------------------------------
 
     def _start(self, phase: float, way: float, noise: float) -> None:
-        frequency, skew = self._prior
         deviation = math.sqrt(way * way + noise)
         self._models = [
-            Model(wander, phase, deviation, frequency, skew) for wander in crystal.WANDERS
+            Model(wander, phase, deviation, self.frequency, self.skew) for wander in crystal.WANDERS
         ]
         self._odds = list(crystal.LIKELY)
         self._weigh()
@@ -198,8 +184,8 @@ class Estimator:
             if model.undercut(number, there, back, noise):
                 model.reroute(number, max(way - path.usual, 0.0), path.usual, asymmetry)
         self.noise = math.sqrt((path.there**2 + path.back**2) / 4 + noise)
-        self.residual = phase - self._mean([model.mean[PHASE] for model in self._models])
-        deviation = math.sqrt(self._mean([m.covariance[PHASE][PHASE] for m in self._models]))
+        self.residual = phase - self._mean(model.mean[PHASE] for model in self._models)
+        deviation = math.sqrt(self._mean(model.variance for model in self._models))
         late = min(self._waits(number, there, back))
         # What is very late both ways confines the phase to less than is known, and means another
         # route perhaps.  (A phase that is wrong makes one way early.)
@@ -215,17 +201,17 @@ class Estimator:
 
     def _read(self, number: int, path: Path, there: float, back: float, noise: float) -> None:
         for n, model in enumerate(self._models):
-            said = model.read_there(number, there, path.there, noise)
-            said += model.read_back(number, back, path.back, noise)
+            said = model.read(number, add, there, path.there, noise)
+            said += model.read(number, sub, back, path.back, noise)
             self._odds[n] = self._odds[n] * ODDS_MEMORY + said
         self._weigh()
 
     def _waits(self, number: int, there: float, back: float) -> tuple[float, float]:
         """What is left of two readings as waits."""
-        known = (
-            self._mean([model.known(number, sign) for model in self._models]) for sign in (1, -1)
+        return (
+            there - self._mean(model.known(number, add) for model in self._models),
+            back - self._mean(model.known(number, sub) for model in self._models),
         )
-        return there - next(known), back - next(known)
 
     def _weigh(self) -> None:
         best = max(self._odds)
@@ -238,5 +224,5 @@ class Estimator:
         total = sum(weights)
         self._weights = [weight / total for weight in weights]
 
-    def _mean(self, values: list[float]) -> float:
-        return sum(w * v for w, v in zip(self._weights, values, strict=True))
+    def _mean(self, values: Iterable[float]) -> float:
+        return math.fsum(map(mul, self._weights, values))

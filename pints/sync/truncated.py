@@ -11,37 +11,32 @@ posterior).
 
 import math
 
-_ROOT_2PI = math.sqrt(2 * math.pi)
+_ROOT_2, _ROOT_2PI = math.sqrt(2), math.sqrt(2 * math.pi)
 _FAR = -8.0
 """Standard deviations beyond which the series replaces the error function."""
 
 
-def truncated(mean: float, variance: float, limit: float, scale: float) -> tuple[float, float]:
+def truncated(
+    mean: float, variance: float, limit: float, scale: float
+) -> tuple[float, float, float]:
     """Mean and variance of u, known as `mean` and `variance` before, once `limit` has been read:
-    u plus a wait of `scale` on average.  The unit is any; `scale` and `variance` are positive."""
-    deviation = math.sqrt(variance)
-    tilted = mean + variance / scale
-    at = (limit - tilted) / deviation
-    if at > _FAR:
-        ratio = _hazard(at)
-        return tilted - deviation * ratio, variance * (1 - ratio * (at + ratio))
-    # What is near the limit is not found by taking one large number from another.
+    u plus a wait of `scale` on average.  And the evidence: the logarithm of how likely that
+    reading was.  The unit is any; `scale` and `variance` are positive."""
+    deviation, tilt, ahead = math.sqrt(variance), variance / scale, limit - mean
+    at = (ahead - tilt) / deviation
     square = at * at
-    return limit + deviation * (1 - 2 / square) / at, variance * (1 - 6 / square) / square
-
-
-def log_evidence(mean: float, variance: float, limit: float, scale: float) -> float:
-    """Logarithm of how likely that reading was, by what was known of u."""
-    deviation, ahead = math.sqrt(variance), limit - mean
-    at = (ahead - variance / scale) / deviation
     if at > _FAR:
-        below = math.log(0.5 * math.erfc(-at / math.sqrt(2)))
-        return variance / (2 * scale * scale) - ahead / scale + below - math.log(scale)
-    return -ahead * ahead / (2 * variance) - math.log(_hazard(at) * _ROOT_2PI * scale)
-
-
-def _hazard(at: float) -> float:
-    """Density of the normal distribution over its integral up to there."""
-    if at > _FAR:
-        return math.exp(-at * at / 2) / _ROOT_2PI / (0.5 * math.erfc(-at / math.sqrt(2)))
-    return -at - 1 / at + 2 / (at * at * at)
+        below = 0.5 * math.erfc(-at / _ROOT_2)
+        hazard = math.exp(-square / 2) / (_ROOT_2PI * below)
+        return (
+            mean + tilt - deviation * hazard,
+            variance * (1 - hazard * (at + hazard)),
+            (tilt / 2 - ahead) / scale + math.log(below / scale),
+        )
+    # What is near the limit is not found by taking one large number from another.
+    hazard = -at - 1 / at + 2 / (at * square)
+    return (
+        limit + deviation * (1 - 2 / square) / at,
+        variance * (1 - 6 / square) / square,
+        -ahead * ahead / (2 * variance) - math.log(hazard * _ROOT_2PI * scale),
+    )

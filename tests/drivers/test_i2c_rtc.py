@@ -162,12 +162,20 @@ def test_twelve_hours(name: str, hours: int, hour: int) -> None:
     assert abs(board.off()) <= 0.5
 
 
-@pytest.mark.parametrize("name", [name for name, chip in CHIPS.items() if chip.century])
-def test_the_century_turns(name: str) -> None:
+@pytest.mark.parametrize("name", ["ds3231", "pcf8563"])
+def test_a_century_bit_that_somebody_set_moves_nothing(name: str) -> None:
+    board = Board(name)
+    board.set()
+    board.fake.registers[board.chip.seconds + 5] |= 0x80
+    assert abs(board.off()) <= 0.5
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_after_2099_its_years_begin_anew(name: str) -> None:
     board = Board(name)
     board.rtc.write(Instant(4_102_444_799 * NS))
     board.sleep(1.5)
-    assert iso(board.rtc.read().time) == "2100-01-01T00:00:00Z"
+    assert iso(board.rtc.read().time) == "2000-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize("name", CHIPS)
@@ -200,7 +208,7 @@ def test_any_bytes_are_read(name: str, data: st.DataObject) -> None:
     chip = CHIPS[name]
     said = data.draw(st.binary(min_size=chip.registers, max_size=chip.registers))
     time, _ = decode(chip, said)
-    assert "2000" <= iso(time) < "2200"
+    assert "2000" <= iso(time) < "2100"
 
 
 def test_the_battery_is_watched() -> None:
@@ -255,7 +263,14 @@ def test_it_is_trimmed(name: str, before: int, change: float, after: int, done: 
     board.fake.registers[trim.register] = before
     assert board.rtc.trim(change) == pytest.approx(done, rel=1e-3, abs=1e-12)
     assert board.fake.registers[trim.register] == after
-    assert len(board.bus.written) == (before != after)
+    written = [trim.register, trim.use.register] if trim.use else [trim.register]
+    assert [register for register, _ in board.bus.written] == written * (before != after)
+
+
+def test_an_aging_offset_is_used_at_once() -> None:
+    board = Board("ds3231")
+    board.rtc.trim(-1e-6)
+    assert (board.fake.aging, board.fake.registers[0x0E]) == (0x0A, 0x1C)
 
 
 def test_it_has_nothing_to_be_trimmed_by() -> None:
@@ -271,6 +286,27 @@ def test_a_chip_that_was_left_stopped_says_so_and_is_started() -> None:
     assert board.rtc.read().flags == ("STOP",)
     board.set()
     assert board.rtc.read().flags == ()
+
+
+@pytest.mark.parametrize(("name", "flag"), [("pcf8563", "TEST1"), ("pcf85063", "EXT_TEST")])
+def test_a_chip_that_was_left_in_its_test_mode_says_so_and_is_started(name: str, flag: str) -> None:
+    """There it counts pulses on a pin, which nobody sends."""
+    board = Board(name)
+    board.set()
+    board.fake.write(0, [0x80])
+    board.sleep(5)
+    assert board.rtc.read().flags == (flag,)
+    board.set()
+    board.sleep(5)
+    assert board.rtc.read().flags == ()
+    assert abs(board.off()) <= 0.5
+
+
+def test_unused_bits_of_a_pcf8563_are_written_as_zeros() -> None:
+    board = Board("pcf8563")
+    board.fake.registers[0] = 0x57
+    board.set()
+    assert [data[0] for register, data in board.bus.written if register == 0] == [0x00, 0x20, 0x00]
 
 
 def test_a_read_in_which_a_second_begins_is_made_again() -> None:

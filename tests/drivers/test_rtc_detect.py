@@ -65,6 +65,15 @@ def test_the_smaller_pcf85063_ends_after_its_years(bus: FakeBus) -> None:
     assert found.drivers == ("pcf85063",)
 
 
+def test_a_pcf8563_whose_unused_bits_are_anything(bus: FakeBus) -> None:
+    fake = chip("pcf8563")
+    for register, unused in enumerate((0x57, 0xE0, 0, 0x80, 0xC0, 0xC0, 0xF8, 0x60)):
+        fake.registers[register] |= unused
+    bus.chips[0x51] = fake
+    (found,) = on_bus(1)
+    assert found.drivers == ("pcf8563",)
+
+
 def test_a_dallas_chip_with_memory_in_use(bus: FakeBus) -> None:
     fake = chip("ds1307")
     fake.registers[8:] = os.urandom(56)

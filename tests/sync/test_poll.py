@@ -20,15 +20,11 @@ class Known(Estimator):
         self, wander: float, noise: float = 1e-3, skew: float = 0.0, count: int = 1000
     ) -> None:
         super().__init__(samples.START)
-        self._given, self._skewed = wander, skew
+        self.wander, self._skewed = wander, skew
         self.noise, self.samples = noise, count
 
-    @property
-    def wander(self) -> float:
-        return self._given
-
     def grown(self, span: float) -> float:
-        return math.sqrt(self._given**2 * span**3 / 3 + (self._skewed * span) ** 2)
+        return math.sqrt(self.wander**2 * span**3 / 3 + (self._skewed * span) ** 2)
 
 
 def polls(control: PollControl, poll: int, path: Estimator, number: int) -> list[int]:

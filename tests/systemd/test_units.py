@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pints.config import StateConfig
+from pints_drivers.kernel_led import LEDS
 from tests.conftest import absent
 from tests.systemd.exposure import PEERS, exposure
 from tests.systemd.units import (
@@ -120,14 +121,20 @@ def test_nobody_else_has_any(name: str) -> None:
     assert settings(name).get("AmbientCapabilities") == [""]
 
 
+OPENED = {
+    "DeviceAllow": r"char-[a-zA-Z0-9]+ rw",  # a class of character devices
+    "ReadWritePaths": r"-/sys/class/leds/\w+( -/sys/class/leds/\w+)*",
+    "WorkingDirectory": r"%t/pints",
+}
+
+
 @pytest.mark.parametrize("name", DRIVERS)
 def test_a_drop_in_opens_devices_and_nothing_else(name: str) -> None:
     text = (SYSTEMD / f"pints.service.d/{name}.conf").read_text()
     found = [(key, value) for section, key, value in lines(text) if section == "Service"]
     assert found
     for key, value in found:
-        assert key == "DeviceAllow"
-        assert re.fullmatch(r"char-[a-zA-Z0-9]+ rw", value), "a class of character devices"
+        assert re.fullmatch(OPENED[key], value), key
 
 
 def test_the_target_of_a_synchronized_clock_has_one_gate() -> None:
@@ -210,11 +217,22 @@ def test_every_device_of_a_drop_in_belongs_to_a_group_of_the_user() -> None:
     given = set(re.findall(r'^SUBSYSTEM=="([a-z0-9-]+)".*GROUP="(?:pints|i2c|gpio)"', rules, re.M))
     subsystems = {"i2c": "i2c-dev", "gpiochip": "gpio"}
     allowed = {line.split()[0].removeprefix("char-") for name in DRIVERS
-               for line in settings("pints.service", name)["DeviceAllow"]}  # fmt: skip
+               for line in settings("pints.service", name).get("DeviceAllow", ())}  # fmt: skip
     serial = {name for name in allowed if name.startswith("tty")}
     assert {subsystems.get(name, name) for name in allowed - serial} == given
 
 
+def test_what_a_lamp_is_told_by_may_be_written_to() -> None:
+    """By the group, and through the read-only /sys of the service."""
+    (rule,) = re.findall(
+        r'^SUBSYSTEM=="leds".*$', (SYSTEMD / "udev" / "60-pints.rules").read_text(), re.M
+    )
+    for command in ("chgrp pints", "chmod g+w"):
+        assert f"{command} /sys%p/delay_on /sys%p/delay_off" in rule
+    assert words("pints.service", "ProtectKernelTunables") == {"yes"}
+    assert f"-{LEDS}/ACT" in words("pints.service", "ReadWritePaths", "led")
+
+
 def test_there_are_units() -> None:
     assert len(UNITS) >= HANDFUL
-    assert set(DRIVERS) == {"gpio", "gps", "pps", "rtc"}
+    assert set(DRIVERS) == {"gpio", "gps", "led", "pps", "rtc"}

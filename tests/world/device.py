@@ -96,7 +96,7 @@ class Device:
         self.config = Config(
             tuple(sources),
             (
-                *(RefclockConfig("fake-gps", r.device, r.trust) for r in receivers),
+                *(RefclockConfig("fake-gps", r.device, trust=r.trust) for r in receivers),
                 *(RefclockConfig("fake-pps", p.device, lock=p.lock) for p in pulses),
             ),
             _with_what_is_there(bootstrap or BootstrapConfig(), world),
