@@ -26,8 +26,7 @@ ROLLOVER = nanoseconds(1024 * 7 * DAY)
 """The week number that satellites send has ten bits (IS-GPS-200 section 20.3.3.3.1.1), ns."""
 WEEK = nanoseconds(7 * DAY)
 LEAPS = nanoseconds(60.0)
-"""UTC lags behind GPS time by less than this for some centuries, ns: a date in week 0 may be so much
-before it."""
+"""UTC lags behind GPS time by less than this, ns: a date in week 0 may be so much before it."""
 WEEK_0_NEAR = nanoseconds(28 * DAY)
 """How near to what is known a date in week 0 must be, ns.  2038-11-21 begins the next one."""
 CONSISTENT = 3

@@ -270,7 +270,9 @@ def test_gps_only(world: World) -> None:
 def test_gps_without_any_server_configured(world: World) -> None:
     device = Device(world, receivers=[Receiver()])
     device.boot()
+    assert device.core.bootstrap.follows == ""
     device.ends("restored", within=600.0, error=0.05)
+    assert device.core.bootstrap.follows == "fake-gps gps0"
 
 
 def test_trusted_gps_anchors_a_quorum_at_once(world: World) -> None:
