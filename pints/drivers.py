@@ -74,6 +74,10 @@ class RealTimeClock(Protocol):
         """Let go of the device."""
 
 
+LEAP_UNKNOWN = 3
+"""NTP's leap indicator of who does not know whether a leap second is to come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fix:
     """What a receiver (GPS, GNSS) said of the instant when the machine's clocks stood at `at`."""
@@ -84,8 +88,8 @@ class Fix:
     error: float
     """Bound of all that lies between the antenna and `at`, seconds."""
     at: Reading
-    leap: int = 0
-    """NTP's leap indicator, where the receiver tells of a coming leap second."""
+    leap: int = LEAP_UNKNOWN
+    """NTP's leap indicator: 0 only if the receiver tells that no leap second is near."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ Pure.
 import math
 from collections import deque
 
-from pints.drivers import Sawtooth
+from pints.drivers import LEAP_UNKNOWN, Sawtooth
 from pints.frozen import dataclass
 from pints.sample import Sample
 from pints.sync.crystal import MAX_FREQUENCY
@@ -144,7 +144,7 @@ class Filter:
         self._ticks.append(tick)
         self._new += 1
 
-    def samples(self, leap: int = 0) -> list[Sample]:
+    def samples(self, leap: int = LEAP_UNKNOWN) -> list[Sample]:
         """What those say together that came since the last sample, once they are enough.  The
         first are given one by one: nothing else tells so soon how fast the crystal is."""
         if self._new < BATCH:
