@@ -32,6 +32,9 @@ WEEK_0_NEAR = nanoseconds(28 * DAY)
 CONSISTENT = 3
 """Fixes in a row that must tell one time.  Receivers that start cold say a wrong date first."""
 
+CALM = 600
+"""Fixes in a row, ten minutes of most receivers, after which another refusal is news."""
+
 
 def unfold(time: Instant, hard_floor: Instant) -> Instant:
     """The instant in [hard_floor, hard_floor + 1024 weeks) that is a multiple of 1024 weeks
@@ -94,7 +97,7 @@ class Fixes:
 
     def hear(self, fix: Fix, known: Instant) -> Evidence | Refusal | None:
         """What the next fix proves, when it was about `known`; None while it proves nothing yet,
-        and for what was refused already: a receiver is refused once until it is steady again."""
+        and for what was refused already: that is said once until it was steady for long."""
         fix = replace(fix, time=_unfolded(fix, self._floors))
         last = self.last
         if last is not None and fix.at.raw <= last.at.raw:
@@ -120,7 +123,8 @@ class Fixes:
         self.run += 1
         if not self.steady:
             return None
-        self._said = False
+        if self.run >= CALM:
+            self._said = False
         return evidence
 
     def _refuse(self, refusal: Refusal) -> Refusal | None:

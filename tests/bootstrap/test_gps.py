@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pints.bootstrap.belief import Floors
 from pints.bootstrap.evidence import Evidence, Strength
-from pints.bootstrap.gps import ROLLOVER, Fixes, fix_evidence, fix_sample, unfold
+from pints.bootstrap.gps import CALM, ROLLOVER, Fixes, fix_evidence, fix_sample, unfold
 from pints.bootstrap.rules import Refusal
 from pints.drivers import Fix
 from pints.timescale import DAY, HOUR, NS, Boot, Instant, Raw, Reading, midnight, nanoseconds
@@ -116,7 +116,9 @@ def test_a_jump_is_refused_once_and_restarts_the_count() -> None:
     erratic = [fix(n, off=n % 3 * HOUR) for n in range(4, 19)]
     assert heard(fixes, *erratic) == "." * 15
     assert heard(fixes, *(fix(n, off=HOUR) for n in range(19, 22))) == "..E"
-    assert isinstance(fixes.hear(fix(22), NOW), Refusal), "said again after it was steady"
+    assert heard(fixes, fix(22), *(fix(n) for n in range(23, 25))) == "..E", "known, if it recurs"
+    assert heard(fixes, *(fix(n) for n in range(25, 22 + CALM))) == "E" * (CALM - 3)
+    assert isinstance(fixes.hear(fix(22 + CALM, off=HOUR), NOW), Refusal), "news after all that"
 
 
 @given(st.floats(0.2, 1e8), st.sampled_from([-1, 1]))

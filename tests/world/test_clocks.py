@@ -322,6 +322,22 @@ def test_receiver_that_wakes_in_week_0(world: World) -> None:
     device.ends("restored", within=60.0, error=0.1)
 
 
+def test_receiver_that_errs_once_a_minute(world: World) -> None:
+    """Its errors are never followed, and said once."""
+    receiver = Receiver()
+    device = Device(world, receivers=[receiver])
+    device.boot()
+    device.ends("restored", within=60.0, error=0.05)
+    for _ in range(5):
+        receiver.lie = 5.0
+        world.run(1.0)
+        assert device.core.bootstrap.evidence == {}
+        receiver.lie = 0.0
+        device.ends("restored", within=59.0, error=0.05)
+        assert [*device.core.bootstrap.evidence] == ["fake-gps gps0"]
+    assert len(device.refused("R10")) == 1
+
+
 def test_gps_without_a_fix(world: World) -> None:
     world.five()
     receiver = Receiver(sees_sky=False)
