@@ -14,10 +14,11 @@ MINUTES ?= 6
 NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test worlds boot lint format bench peers deb test-package test-debian test-drivers clean
+.PHONY: help demo test worlds boot lint format bench peers boards deb test-package test-debian \
+	test-drivers test-virt test-raspi3b clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## set up, then show the whole story: a Pi that wakes in the past
 	$(VENV)/bin/pints demo
@@ -35,6 +36,13 @@ boot: $(STAMP) peers deb ## boot the package on a real kernel that has no clock 
 test-drivers: $(STAMP) peers ## drivers on a real kernel's I2C, serial port and pulses
 	$(VENV)/bin/python -m tests.kernel uml $(ARGS)
 
+test-virt: $(STAMP) boards ## drivers on an emulated board with pulses and a serial port
+	$(VENV)/bin/python -m tests.kernel virt $(ARGS)
+
+test-raspi3b: $(STAMP) boards ## drivers on an emulated Pi 3 with a real-time clock, and with the kernel's
+	$(VENV)/bin/python -m tests.kernel raspi3b $(ARGS)
+	$(VENV)/bin/python -m tests.kernel raspi3b-held $(ARGS)
+
 lint: $(STAMP) ## style, types, import contracts, shell scripts
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -51,6 +59,9 @@ bench: $(STAMP) ## measure, beside chrony and the bare interpreter
 
 peers: ## fetch the real programs that tests talk to, into .peers/
 	scripts/peers.sh
+
+boards: ## fetch emulated boards and their emulator, into .peers/
+	scripts/boards.sh
 
 deb: ## build the Debian package, into dist/
 	scripts/deb.sh

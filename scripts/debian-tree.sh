@@ -47,15 +47,6 @@ else
     enter='unshare --mount --map-root-user --map-auto'
 fi
 
-mirror() {
-    # shellcheck source=/dev/null
-    here=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-    lists=$(mktemp -d)
-    apt-get -o Dir::State::lists="$lists" -o Dir::Cache="$lists" -o Debug::NoLocking=1 \
-        update --print-uris | sed -n "s|^'\(.*\)/dists/$here/InRelease' .*|\1|p" | head -n 1
-    rm -rf "$lists"
-}
-
 need_mmdebstrap() {
     command -v mmdebstrap >/dev/null && return
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -74,7 +65,7 @@ make_tree() {
     stamp="$include $cache"
     if [ "$(cat "$trees/$name.stamp" 2>/dev/null)" != "$stamp" ]; then
         need_mmdebstrap
-        address=$(mirror)
+        address=$(scripts/mirror.sh)
         if [ -z "$address" ]; then
             echo "debian-tree: apt has no mirror of this machine's release" >&2
             exit 1

@@ -43,8 +43,7 @@ rm -rf stamp bin modules work roughtime "./$here" "$newer"
 mkdir bin modules work
 trap 'rm -rf "$top/work"' EXIT
 
-mirror=$(apt-get -o Dir::State::lists="$top/work" -o Dir::Cache="$top/work" -o Debug::NoLocking=1 \
-    update --print-uris | sed -n "s|^'\(.*\)/dists/$here/InRelease' .*|\1|p" | head -n 1)
+mirror=$("$top/../scripts/mirror.sh")
 if [ -z "$mirror" ]; then
     echo "peers: apt has no source for the release '$here' on this machine" >&2
     exit 1

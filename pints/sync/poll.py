@@ -10,7 +10,7 @@ import math
 
 from pints.sync.estimator import Estimator
 
-WANDERED = 0.5
+WANDERED = 0.52
 """The crystal's wander within an interval, at most, in units of a sample's noise."""
 GROWN = 0.22
 """The whole that is added to the prediction's error within it, at most, in the same units ..."""

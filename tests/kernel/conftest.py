@@ -16,7 +16,7 @@ def clock() -> SystemClock:
     return SystemClock()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def port() -> str:
     """The serial line that has a receiver at its far end."""
     return os.environ["PINTS_KERNEL_SERIAL"]

@@ -35,24 +35,20 @@ class FarEnd(Line):
     def _run(self) -> None:
         playing: Iterator[Burst] = iter(())
         asked, began = b"", 0.0
-        due, data = next(playing, (None, b""))
         while True:
+            due, data = next(playing, (None, b""))
             left = None if due is None else max(0.0, began + due - time.monotonic())
             ready = select.select([self._far, self._wake], [], [], left)[0]
             if self._wake in ready:
                 return
             if ready:
-                *whole, asked = (asked + os.read(self._far, 256)).split(b"\n")
-                if not whole:
-                    continue
-                termios.tcflush(self._near, termios.TCIFLUSH)  # what nobody has read
-                playing, began = (
-                    iter(paced(bursts(whole[-1].decode()), self.baud)),
-                    time.monotonic(),
-                )
+                asked += os.read(self._far, 256)
+                if asked.endswith(b"\n"):
+                    termios.tcflush(self._near, termios.TCIFLUSH)  # what nobody has read
+                    playing, began = paced(bursts(asked.decode()), self.baud), time.monotonic()
+                    asked = b""
             else:
                 self.send(data)
-            due, data = next(playing, (None, b""))
 
 
 def bursts(asked: str) -> Iterable[Burst]:

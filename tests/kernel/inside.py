@@ -1,5 +1,5 @@
 """The first process of a kernel that is booted for tests: loads modules, runs the tests, tells how
-they ended, and switches off.
+they ended, and waits for the plug to be pulled: not every board can do that itself.
 
     python -m tests.kernel.inside ['MODULE.ko PARAMETERS']... -- [WORD FOR PYTEST]...
 """
@@ -8,12 +8,12 @@ import ctypes
 import lzma
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-POWER_OFF = 0x4321FEDC  # linux/reboot.h LINUX_REBOOT_CMD_POWER_OFF
 INIT_MODULE = {"x86_64": 175, "aarch64": 105}  # asm/unistd.h; the C library has no call for it
 MARK = "pytest ended with status "
 
@@ -33,14 +33,11 @@ def load(module: str) -> None:
 def main() -> None:
     """What pytest says goes to the console as it comes."""
     split = sys.argv.index("--")
-    try:
-        for module in sys.argv[1:split]:
-            load(module)
-        status = int(pytest.main(sys.argv[split + 1 :]))
-        print(f"{MARK}{status}", flush=True)
-    finally:
-        os.sync()
-        ctypes.CDLL(None).reboot(POWER_OFF)
+    for module in sys.argv[1:split]:
+        load(module)
+    status = int(pytest.main(sys.argv[split + 1 :]))
+    print(f"{MARK}{status}", flush=True)
+    signal.pause()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """A receiver on a serial port of a real kernel."""
 
+import os
 import select
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +11,7 @@ from pints.drivers import Detailed, Fix, RefclockConfig, open_refclock
 from pints.errors import DeviceError
 from pints.shell.system_clock import SystemClock
 from pints.timescale import iso, seconds
+from tests.conftest import absent
 from tests.kernel.far_end import ask
 
 FIXES = 4
@@ -28,19 +29,24 @@ def fixes(clock: SystemClock, port: str, asked: str) -> list[Fix]:
             select.select([driver.fileno()], [], [], 1.0)
             found += [report for report in driver.reports() if isinstance(report, Fix)]
         assert isinstance(driver, Detailed)
-        assert len(found) == FIXES, driver.details()
+        assert len(found) >= FIXES, driver.details()
     finally:
         driver.close()
-    return found
+    return found[:FIXES]
 
 
 def test_a_receiver_tells_the_time(clock: SystemClock, port: str) -> None:
-    """This machine's clock is the one that it plays, so all agree."""
-    for fix in fixes(clock, port, "clock 0"):
-        assert abs(seconds(fix.time - fix.at.real)) <= fix.error, fix
+    """Its far end plays what this machine's clock was set to, at least to the second, when it
+    began."""
+    told = fixes(clock, port, "clock 0")
+    ahead = [seconds(fix.time - fix.at.real) for fix in told]
+    assert max(map(abs, ahead)) <= 1.0 + told[0].error, ahead
+    assert max(ahead) - min(ahead) <= 2 * told[0].error, ahead
 
 
-def test_a_log_of_a_real_receiver(clock: SystemClock, port: str, real_data: Path) -> None:
+def test_a_log_of_a_real_receiver(clock: SystemClock, port: str) -> None:
+    if not os.environ.get("PINTS_REAL_DATA"):
+        absent("PINTS_REAL_DATA names no folder of real data for the far end")
     told = fixes(clock, port, "log ublox-8-time.log")
     expected = [f"2017-12-01T17:22:{n}Z" for n in range(37, 37 + FIXES)]
     assert [iso(fix.time) for fix in told] == expected
