@@ -17,6 +17,7 @@ from pints.config import RtcConfig as RtcConfig
 from pints.errors import ConfigError, DeviceError
 from pints.frozen import dataclass
 from pints.options import nearest
+from pints.sample import LEAP_UNKNOWN as LEAP_UNKNOWN
 from pints.timescale import Instant, Reading
 
 
@@ -72,10 +73,6 @@ class RealTimeClock(Protocol):
 
     def close(self) -> None:
         """Let go of the device."""
-
-
-LEAP_UNKNOWN = 3
-"""NTP's leap indicator of who does not know whether a leap second is to come."""
 
 
 @dataclass(frozen=True, slots=True)

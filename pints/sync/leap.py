@@ -7,8 +7,8 @@ set back by a second (or, never yet, forward).
 
 from collections.abc import Collection, Mapping
 
-from pints.drivers import LEAP_UNKNOWN
 from pints.frozen import dataclass
+from pints.sample import LEAP_UNKNOWN
 from pints.timescale import DAY, Instant, civil, nanoseconds, seconds
 
 LEAP_INSERT, LEAP_DELETE = 1, 2

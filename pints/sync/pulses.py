@@ -10,9 +10,9 @@ Pure.
 import math
 from collections import deque
 
-from pints.drivers import LEAP_UNKNOWN, Sawtooth
+from pints.drivers import Sawtooth
 from pints.frozen import dataclass
-from pints.sample import Sample
+from pints.sample import LEAP_UNKNOWN, Sample
 from pints.sync.crystal import MAX_FREQUENCY
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds, seconds, span
 
