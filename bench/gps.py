@@ -6,6 +6,7 @@ imported what a daemon with a receiver has.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,13 +21,14 @@ RUNS = 5
 SECONDS = 1800
 BAUD = 115200
 WITHOUT, WITH, PYNMEA2 = "the daemon without", "with the driver", "and with pynmea2"
+WOKEN, READS = "woken by all that comes", "bare reads of all that comes"
 
 
 def measure(runs: int) -> None:
     with folder() as place:
         found = {
             what: [_run(what, place / f"{n}") for n in range(runs or RUNS)]
-            for what in (WITHOUT, WITH, PYNMEA2)
+            for what in (WITHOUT, WITH, PYNMEA2, WOKEN, READS)
         }
 
     def series(figure: str, *whose: str) -> list[tuple[str, Series]]:
@@ -34,7 +36,10 @@ def measure(runs: int) -> None:
 
     show("resident memory (VmRSS), MiB", series("memory", WITHOUT, WITH, PYNMEA2), digits=2)
     show("CPU time to load it, ms", series("loading", WITH, PYNMEA2))
-    show("CPU time of a second's bytes, ms", series("second", WITH, PYNMEA2), digits=2)
+    show(
+        "CPU time of a second's bytes, ms", series("second", WITH, WOKEN, READS, PYNMEA2), digits=2
+    )
+    show("reads a second", series("reads", WITH, WOKEN), digits=1)
 
 
 def _run(what: str, place: Path) -> dict[str, float]:
@@ -61,42 +66,58 @@ def _main(what: str, place: Path) -> None:
         def parse(sentence: bytes) -> object:
             return pynmea2.parse(sentence.decode(), check=True)
 
-    spent = 0.0
-    loading = 0.0
-    if what != WITHOUT:
-        loading, spent = _listen(place / "receiver", parse, began)
+    figures = {} if what == WITHOUT else _listen(what, place / "receiver", parse, began)
     status = Path("/proc/self/status").read_text()
     kib = next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]
-    figures = {"memory": int(kib) / 1024, "loading": loading * 1e3, "second": spent * 1e3 / SECONDS}
-    print(json.dumps(figures))
+    print(json.dumps({"memory": int(kib) / 1024, **figures}))
 
 
 def _listen(
-    path: Path, parse: Callable[[bytes], object] | None, began: float
-) -> tuple[float, float]:
-    """CPU time of loading the driver, and of its share in all those seconds."""
+    what: str, path: Path, parse: Callable[[bytes], object] | None, began: float
+) -> dict[str, float]:
+    """CPU time of loading the driver, and of its share in a second; its reads in one."""
     from pints.drivers import RefclockConfig, open_refclock
     from pints.shell.software_clock import SoftwareClock
-    from pints.timescale import NS, Instant
+    from pints.timescale import NS, Instant, nanoseconds
 
-    clock = SoftwareClock(Instant(0))
+    passed = 0
+    clock = SoftwareClock(Instant(0), timebase=lambda: passed)
     path.unlink(missing_ok=True)
-    import pints_drivers.gps  # noqa: F401 - the driver's table would import it below
+    from pints_drivers.gps import MOST, Gps
 
     loading = time.process_time() - began
     from pints_drivers.fake_receiver import Line, nmea_burst, paced, ubx_burst
 
     line = Line(path, BAUD)
     driver = open_refclock(RefclockConfig("gps", str(path), baud=BAUD), clock)
-    spent = 0.0
+    assert isinstance(driver, Gps)
+    spent, reads, pause_ends = 0.0, 0, 0
+
+    def read() -> float:
+        """CPU time that it took."""
+        nonlocal reads, pause_ends
+        reads += 1
+        before = time.process_time()
+        if what == READS:
+            os.read(driver.fileno(), MOST)
+        else:
+            driver.reports()
+        pause = driver.pause() if what in (WITH, PYNMEA2) else 0.0
+        took = time.process_time() - before
+        pause_ends = passed + nanoseconds(pause) if pause else 0
+        return took
+
     for n in range(SECONDS):
         time_now = Instant((1_790_000_000 + n) * NS)
         burst = ubx_burst(time_now, leap=(0, 0), qerr=0) + nmea_burst(time_now)
-        for _, piece in paced([(0.0, burst)], BAUD):
+        for due, piece in [*paced([(float(n), burst)], BAUD), (n + 0.9, b"")]:
+            while pause_ends and pause_ends <= nanoseconds(due):
+                passed = pause_ends
+                spent += read()
+            passed = nanoseconds(due)
             line.send(piece)
-            before = time.process_time()
-            driver.reports()
-            spent += time.process_time() - before
+            if piece and not pause_ends:
+                spent += read()
         if parse is not None:
             sentences = nmea_burst(time_now).split()
             before = time.process_time()
@@ -105,7 +126,8 @@ def _listen(
             spent += time.process_time() - before
     driver.close()
     line.unplug()
-    return loading, spent
+    second = (spent * 1e3) / SECONDS
+    return {"loading": loading * 1e3, "second": second, "reads": reads / SECONDS}
 
 
 if __name__ == "__main__":

@@ -291,11 +291,14 @@ def load(path: str = "") -> Config:
     empty one: the defaults work as they are."""
     name = path or DEFAULT_FILE
     config = Config()
-    if path or os.path.exists(name):
-        config = merge(config, parse_file(name), name)
-    for drop_in in _listing(os.path.join(os.path.dirname(name) or ".", DROP_INS)):
-        config = merge(config, parse_file(drop_in), drop_in)
-    if not config.sources and not config.server.local_stratum:
+    files = [name] if path or os.path.exists(name) else []
+    files += _listing(os.path.join(os.path.dirname(name) or ".", DROP_INS))
+    none_wanted = False
+    for file in files:
+        document = parse_file(file)
+        none_wanted |= document.get("source") == []
+        config = merge(config, document, file)
+    if not config.sources and not none_wanted and not config.server.local_stratum:
         config = replace(config, sources=DEFAULT_SOURCES)
     check(config, name)
     for found in _listing(os.path.join(config.state.runtime, "sources.d")):

@@ -17,6 +17,7 @@ from pints.config import RtcConfig as RtcConfig
 from pints.errors import ConfigError, DeviceError
 from pints.frozen import dataclass
 from pints.options import nearest
+from pints.sample import LEAP_UNKNOWN as LEAP_UNKNOWN
 from pints.timescale import Instant, Reading
 
 
@@ -84,8 +85,8 @@ class Fix:
     error: float
     """Bound of all that lies between the antenna and `at`, seconds."""
     at: Reading
-    leap: int = 0
-    """NTP's leap indicator, where the receiver tells of a coming leap second."""
+    leap: int = LEAP_UNKNOWN
+    """NTP's leap indicator: 0 only if the receiver tells that no leap second is near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,15 @@ class ReferenceClock(Protocol):
 
     def close(self) -> None:
         """Let go of the device."""
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """A receiver most of whose bytes can wait: no driver needs to be one."""
+
+    def pause(self) -> float:
+        """For how long, seconds, it may be left alone, whatever comes; asked after each `reports`,
+        which is called when that time is over, even if nothing came.  0: it wakes."""
 
 
 class StatusOutput(Protocol):

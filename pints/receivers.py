@@ -131,7 +131,8 @@ class Receivers:
             self._fixes[name] = Fixes(name, config.trust, floors)
         fixes = self._fixes[name]
         fix = replace(fix, time=Instant(fix.time + nanoseconds(config.offset)))
-        said = fixes.hear(fix)
+        was_steady = fixes.steady
+        said = fixes.hear(fix, self._bootstrap.estimate(fix.at.boot).time)
         sample = fix_sample(fix, name, floors)
         if fix.error < FINE:
             ticks = self._filter(name, sample.reference_id)
@@ -148,9 +149,12 @@ class Receivers:
             last = self._discipline.last(name)
             if last is None or seconds(fix.at.raw - last.raw) >= RECEIVER_INTERVAL:
                 self._discipline.add(sample)
-        if said is None or config.noselect:
+        if config.noselect:
             return []
-        return self._bootstrap.offer(said, now)
+        if said is not None:
+            return self._bootstrap.offer(said, now)
+        lapsed = was_steady and not fixes.steady
+        return self._bootstrap.withdraw(name, now) if lapsed else []
 
     def _pulse(self, name: str, pulse: Pulse) -> list[Action] | None:
         config = self._configs[name]

@@ -120,6 +120,7 @@ class Reporter:
             "version": __version__,
             "state": bootstrap.state.value,
             "basis": bootstrap.basis.value,
+            "follows": bootstrap.follows,
             "single_witness": bootstrap.single_witness,
             "single_issuer": bool(bootstrap.basis is Basis.WINDOWS and bootstrap.single_issuer),
             "time": iso(now.real),

@@ -3,6 +3,9 @@
 from pints.frozen import dataclass
 from pints.timescale import Boot, Instant, Raw
 
+LEAP_UNKNOWN = 3
+"""NTP's leap indicator of who does not know whether a leap second is to come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

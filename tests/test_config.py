@@ -12,6 +12,7 @@ from pints import config
 from pints.cli import main
 from pints.config import (
     DEFAULT_SOURCES,
+    DROP_INS,
     Config,
     RefclockConfig,
     SourceConfig,
@@ -179,6 +180,18 @@ def test_the_network_may_name_sources_only(
     settings = load(write(file, SOURCE))
     assert settings.bootstrap.min_witnesses == 2
     assert caplog.messages == [f"{found}: only [[source]] may come from the network: ignored"]
+
+
+def test_no_sources_may_be_wanted(file: Path) -> None:
+    receiver = '[[refclock]]\ndriver = "gps"\n'
+    assert load(write(file, receiver)).sources == DEFAULT_SOURCES
+    assert load(write(file, "source = []\n" + receiver)).sources == ()
+    (file.parent / DROP_INS).mkdir()
+    write(file.parent / DROP_INS / "servers.toml", SOURCE)
+    assert len(load(file.as_posix()).sources) == 1, "a drop-in adds some"
+    write(file, receiver)
+    write(file.parent / DROP_INS / "servers.toml", "source = []")
+    assert load(file.as_posix()).sources == ()
 
 
 def test_own_clock_needs_no_sources(file: Path) -> None:

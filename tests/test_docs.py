@@ -51,11 +51,12 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_examples_of_configuration_are_right(tmp_path: Path) -> None:
-    examples = EXAMPLE.findall(CONFIGURATION)
-    assert examples
     file = tmp_path / "pints.toml"
-    file.write_text("\n".join(examples))
-    assert len(config.load(str(file)).bootstrap.roughtime) >= 3
+    servers = []
+    for example in EXAMPLE.findall(CONFIGURATION):
+        file.write_text(example)
+        servers.append(len(config.load(str(file)).bootstrap.roughtime))
+    assert max(servers) >= 3
 
 
 @pytest.mark.parametrize("example", EXAMPLE.findall(HARDWARE))

@@ -14,13 +14,14 @@ The rules it keeps:
 """
 
 import argparse
+import fcntl
 import os
 import struct
+import sys
 import termios
 import time
 import tty
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from pints.timescale import DAY, NS, Boot, Instant, Raw, Reading, civil, seconds
@@ -68,11 +69,19 @@ class Line:
         os.close(self._near)
         os.close(self._far)
 
-    def send(self, data: bytes) -> None:
-        """As it arrives at whatever speed the port has.  What nobody reads is lost."""
+    def send(self, data: bytes) -> int:
+        """As it arrives at whatever speed the port has; how many bytes that are.  What nobody
+        reads is lost."""
         speed = SPEEDS.get(termios.tcgetattr(self._far)[5], self.baud)
-        with suppress(BlockingIOError):
-            os.write(self._far, data if speed == self.baud else sampled(data, self.baud, speed))
+        data = data if speed == self.baud else sampled(data, self.baud, speed)
+        try:
+            return os.write(self._far, data)
+        except BlockingIOError:
+            return 0
+
+    def waiting(self) -> int:
+        """Bytes that can be read."""
+        return int.from_bytes(fcntl.ioctl(self._near, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def sampled(data: bytes, baud: int, speed: int) -> bytes:

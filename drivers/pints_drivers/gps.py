@@ -30,6 +30,15 @@ ENOUGH = 64
 """Bytes: fewer are noise on a line that is silent, and tell nothing of its speed."""
 MOST = 4096
 """Bytes of one read: what the kernel keeps of a line."""
+PROMPT = 256
+"""Bytes.  A UART and USB hand over some tens at a time; who reads more came late to it."""
+KEPT = 16
+"""Bytes that a UART may have and not have handed over."""
+FULL = MOST // 2
+"""Bytes of a read behind which others may be waiting."""
+PAUSE = 0.1
+"""Seconds after a read until the next, while a burst lasts: only its first byte needs a prompt
+stamp, and a UART wakes for every eight."""
 BITS = 10
 """Of a byte on the wire: start, eight, stop."""
 CABLE = 1e-3
@@ -63,9 +72,15 @@ class Gps:
         """Since when nothing was understood of what came."""
         self._unheard = 0
         """Bytes that came since then."""
+        self._bursting = False
+        """Whether something came when it was looked at last."""
+        self._byte_time = 0.0
+        """What one takes on the wire, seconds; 0 where a speed means nothing."""
         self._epochs = Epochs(measured=abs(config.offset) > CABLE)
         self._port = self._open(config.device)
         self._stream = self._listen()
+        self._emptied = clock.read().raw
+        """When nothing was waiting."""
 
     def fileno(self) -> int:
         """The port's."""
@@ -74,17 +89,22 @@ class Gps:
     def reports(self) -> Iterable[Report]:
         """What follows from the bytes that came."""
         at = self._clock.read()
-        try:
-            data = os.read(self._port.fileno(), MOST)
-        except BlockingIOError:
-            return []
-        except OSError:
-            data = b""
+        data = self._read()
+        late = 0.0
+        if self._bursting or len(data) > PROMPT:
+            late = seconds(at.raw - self._emptied) + KEPT * self._byte_time
+        self._bursting = bool(data)
+        if len(data) < FULL:
+            self._emptied = at.raw
         if not data:
-            raise DeviceError(f"{self.name}: no longer there", HINTS[errno.ENOENT])
-        heard = list(self._stream.feed(data, at))
+            return []
+        heard = list(self._stream.feed(data, at, late))
         self._judge_speed(bool(heard), len(data), at.raw)
         return [said for one in heard if (said := self._epochs.hear(one)) is not None]
+
+    def pause(self) -> float:
+        """Until nothing came: the next byte then begins a burst."""
+        return PAUSE if self._bursting else 0.0
 
     def details(self) -> Details:
         """The receiver as it is now."""
@@ -112,6 +132,18 @@ class Gps:
             raise self._refused(getattr(e, "errno", None), device) from None
         return port
 
+    def _read(self) -> bytes:
+        """What came; empty: nothing."""
+        try:
+            data = os.read(self._port.fileno(), MOST)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            raise DeviceError(f"{self.name}: no longer there", HINTS[errno.ENOENT])
+        return data
+
     def _refused(self, code: int | None, device: str) -> DeviceError:
         if code in (errno.EBUSY, errno.EWOULDBLOCK):
             who = "gpsd" if os.path.exists(f"{UNITS}/gpsd.service") else "another program"
@@ -129,7 +161,8 @@ class Gps:
             _nothing_is_no_end(self._port.fileno())
         except (SerialException, OSError, ValueError, termios.error):
             raise DeviceError(f"{self.name}: cannot be set to {speed} baud") from None
-        return Stream(BITS / speed if self._has_speed else 0.0)
+        self._byte_time = BITS / speed if self._has_speed else 0.0
+        return Stream(self._byte_time)
 
     def _judge_speed(self, understood: bool, count: int, raw: Raw) -> None:
         """Try the next one when bytes come and mean nothing."""

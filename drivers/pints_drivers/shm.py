@@ -15,7 +15,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from pints.drivers import Fix, MachineClock, RefclockConfig
+from pints.drivers import LEAP_UNKNOWN, Fix, MachineClock, RefclockConfig
 from pints.errors import DeviceError
 from pints.timescale import NS, Instant
 
@@ -77,7 +77,8 @@ class Shm:
             return []
         least, most = PRECISIONS
         error = 2.0 ** (min(max(precision, least), most) - 1)
-        return [Fix(Instant(time), error, at, leap if 0 <= leap <= 3 else 0)]
+        # gpsd says 0 as well of what it does not know.
+        return [Fix(Instant(time), error, at, leap if leap in (1, 2) else LEAP_UNKNOWN)]
 
     def close(self) -> None:
         """Let go of the segment."""

@@ -11,7 +11,7 @@ import stat
 import struct
 from collections.abc import Iterable
 
-from pints.drivers import Fix, MachineClock, Pulse, RefclockConfig
+from pints.drivers import LEAP_UNKNOWN, Fix, MachineClock, Pulse, RefclockConfig
 from pints.errors import DeviceError
 from pints.timescale import NS, Instant, nanoseconds
 
@@ -78,7 +78,8 @@ class Sock:
             return []
         if pulse:
             return [Pulse(at, ERROR)]
-        return [Fix(Instant(stamp + nanoseconds(offset)), ERROR, at, leap)]
+        # gpsd says 0 as well of what it does not know.
+        return [Fix(Instant(stamp + nanoseconds(offset)), ERROR, at, leap or LEAP_UNKNOWN)]
 
     def close(self) -> None:
         """Remove the socket."""

@@ -191,6 +191,12 @@ class Bootstrap:
         """Whether this boot was anchored at any time, by this daemon or one before it."""
         return self._was_anchored or self.basis is Basis.ANCHORED
 
+    @property
+    def follows(self) -> str:
+        """Origin of what the clock follows before there is a quorum; empty: it runs on its own."""
+        origin = self._restoring.origin if self._restoring else ""
+        return origin if origin in self._ledger.said else ""
+
     def agrees(self, source: str) -> bool:
         """Whether a source may steer the clock: it says what the witnesses agreed on last, or
         until then is what restores it.  Where no witness is configured, all may."""

@@ -3,6 +3,8 @@
 What this guarantees:
 - a date whose week number rolled over is unfolded to the one date that can be true: at or above
   the hard floor, less than 1024 weeks after it;
+- a date in week 0, which receivers say that do not know it yet, is refused unless it is near what
+  is known (R1);
 - what a receiver says restores and disciplines a clock; it verifies nothing unless the
   administrator trusts it;
 - a receiver is heard after some fixes in a row that tell one time, and anew after a jump.
@@ -17,18 +19,32 @@ from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.rules import Refusal
 from pints.drivers import Fix
 from pints.sample import Sample
-from pints.timescale import DAY, Instant, iso, nanoseconds, seconds, span
+from pints.timescale import DAY, Instant, iso, midnight, nanoseconds, seconds, span
 
+GPS_EPOCH = midnight(1980, 1, 6)
 ROLLOVER = nanoseconds(1024 * 7 * DAY)
 """The week number that satellites send has ten bits (IS-GPS-200 section 20.3.3.3.1.1), ns."""
+WEEK = nanoseconds(7 * DAY)
+LEAPS = nanoseconds(60.0)
+"""UTC lags behind GPS time by less than this, ns: a date in week 0 may be so much before it."""
+WEEK_0_NEAR = nanoseconds(28 * DAY)
+"""How near to what is known a date in week 0 must be, ns.  2038-11-21 begins the next one."""
 CONSISTENT = 3
 """Fixes in a row that must tell one time.  Receivers that start cold say a wrong date first."""
+
+CALM = 600
+"""Fixes in a row, ten minutes of most receivers, after which another refusal is news."""
 
 
 def unfold(time: Instant, hard_floor: Instant) -> Instant:
     """The instant in [hard_floor, hard_floor + 1024 weeks) that is a multiple of 1024 weeks
     from `time`."""
     return Instant(hard_floor + (time - hard_floor) % ROLLOVER)
+
+
+def in_week_0(time: Instant) -> bool:
+    """Whether the week number is 0, however often it rolled over."""
+    return (time - GPS_EPOCH + LEAPS) % ROLLOVER < WEEK + LEAPS
 
 
 def fix_evidence(fix: Fix, trust: bool, floors: Floors, name: str) -> Evidence | Refusal:
@@ -79,14 +95,20 @@ class Fixes:
         """Whether the last fix counts, also as a sample."""
         return self.run >= self._needed
 
-    def hear(self, fix: Fix) -> Evidence | Refusal | None:
-        """What the next fix proves; None while it proves nothing yet, and for what was
-        refused already: a receiver is refused once until it is steady again."""
+    def hear(self, fix: Fix, known: Instant) -> Evidence | Refusal | None:
+        """What the next fix proves, when it was about `known`; None while it proves nothing yet,
+        and for what was refused already: that is said once until it was steady for long."""
         fix = replace(fix, time=_unfolded(fix, self._floors))
         last = self.last
         if last is not None and fix.at.raw <= last.at.raw:
             return None
         self.last = fix
+        if in_week_0(fix.time) and abs(fix.time - known) > WEEK_0_NEAR:
+            self.run = 0
+            return self._refuse(
+                Refusal("R1", self.name, f"says {iso(fix.time)}, week 0: a receiver's first word, "
+                        f"not believed so far from {iso(known)}")
+            )  # fmt: skip
         jump = 0.0 if last is None else _jump(last, fix)
         if jump:
             self.run = 1
@@ -101,7 +123,8 @@ class Fixes:
         self.run += 1
         if not self.steady:
             return None
-        self._said = False
+        if self.run >= CALM:
+            self._said = False
         return evidence
 
     def _refuse(self, refusal: Refusal) -> Refusal | None:

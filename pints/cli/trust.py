@@ -27,6 +27,10 @@ MEANINGS = {
     "clock runs on its own, and its error grows slowly.",
 }
 """By the state's name."""
+FOLLOWS = "The clock follows {}, which proves nothing.  No server has confirmed it yet."
+"""In place of `restored`, where there is something to follow."""
+FOLLOWED = {"operator": "what its operator said", "roughtime": "Roughtime servers"}
+"""By origin, where that is no device's name."""
 SETTLING = 30.0
 """Seconds after the start during which waiting is the best advice."""
 
@@ -34,6 +38,8 @@ SETTLING = 30.0
 def status_text(document: Document) -> str:
     """The answer to "can I trust the clock?"."""
     meaning = MEANINGS.get(document["state"], "")
+    if document["state"] == "restored" and (origin := document["follows"]):
+        meaning = FOLLOWS.format(FOLLOWED.get(origin, origin))
     if document["basis"] == "windows":
         meaning += "  It lies within their certificates' dates; nothing else confirms it yet."
     elif document["basis"] == "anchored":

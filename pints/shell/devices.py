@@ -11,7 +11,7 @@ from functools import partial
 
 from pints import drivers
 from pints.config import Config, RefclockConfig
-from pints.drivers import Detailed, Details, ReferenceClock, Report
+from pints.drivers import Detailed, Details, Patient, ReferenceClock, Report
 from pints.errors import DeviceError
 from pints.shell.attempt import Attempt
 from pints.shell.clock import Clock
@@ -44,7 +44,7 @@ class Devices:
         self._on_lost = on_lost
         self._receivers: dict[str, ReferenceClock] = {}
         self._timers: dict[str, Timer] = {}
-        """Of those that are looked at unasked."""
+        """Of those that are left alone: they wake nobody meanwhile."""
 
     def begin(self) -> None:
         """Open the receivers."""
@@ -66,25 +66,23 @@ class Devices:
             receiver = drivers.open_refclock(config, self._clock)
             self._receivers[config.id] = receiver
             if receiver.fileno() < 0:
-                self._look_at(config, 0.0)
+                self._leave_alone(config, 0.0)
             else:
-                self._loop.register(
-                    receiver.fileno(), select.POLLIN, partial(self._on_readable, config)
-                )
+                self._listen(config)
 
         if not self._attempt(config.id, call):
             self._loop.call_at(after(self._clock.boot(), REOPEN), partial(self._open, config))
 
-    def _look_at(self, config: RefclockConfig, wait: float) -> None:
-        """Ask one that wakes nobody, again and again."""
+    def _listen(self, config: RefclockConfig) -> None:
+        """From now on it wakes us."""
+        fd = self._receivers[config.id].fileno()
+        self._loop.register(fd, select.POLLIN, partial(self._look_at, config))
 
-        def look() -> None:
-            self._look_at(config, UNTOLD)
-            self._on_readable(config, 0)
+    def _leave_alone(self, config: RefclockConfig, pause: float) -> None:
+        when = after(self._clock.boot(), pause)
+        self._timers[config.id] = self._loop.call_at(when, partial(self._look_at, config, 0))
 
-        self._timers[config.id] = self._loop.call_at(after(self._clock.boot(), wait), look)
-
-    def _on_readable(self, config: RefclockConfig, events: int) -> None:
+    def _look_at(self, config: RefclockConfig, events: int) -> None:
         receiver = self._receivers[config.id]
         reports: list[Report] = []
 
@@ -100,6 +98,15 @@ class Devices:
             self._close(config.id)
             self._on_lost(config.id)
             self._loop.call_at(after(self._clock.boot(), REOPEN), partial(self._open, config))
+            return
+        pause, alone = _pause(receiver), config.id in self._timers
+        if pause and not alone:
+            self._loop.unregister(receiver.fileno())
+        if pause:
+            self._leave_alone(config, pause)
+        elif alone:
+            del self._timers[config.id]
+            self._listen(config)
 
     def _close(self, name: str) -> None:
         receiver = self._receivers.pop(name)
@@ -109,3 +116,10 @@ class Devices:
         else:
             self._loop.cancel(timer)
         receiver.close()
+
+
+def _pause(receiver: ReferenceClock) -> float:
+    """For how long to leave it alone, seconds."""
+    if receiver.fileno() < 0:
+        return UNTOLD
+    return receiver.pause() if isinstance(receiver, Patient) else 0.0

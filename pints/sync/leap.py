@@ -1,5 +1,5 @@
 """Leap seconds: believed on a quorum's word, at a month's end that may have one, and then
-applied once; who does not tell of it, or smears it, has no vote near it (rule R10).
+applied once; who tells of none, for he smears it, has no vote near it (rule R10).
 
 Instants count no leap seconds (POSIX time), so at the end of a month with one UTC's count is
 set back by a second (or, never yet, forward).
@@ -8,6 +8,7 @@ set back by a second (or, never yet, forward).
 from collections.abc import Collection, Mapping
 
 from pints.frozen import dataclass
+from pints.sample import LEAP_UNKNOWN
 from pints.timescale import DAY, Instant, civil, nanoseconds, seconds
 
 LEAP_INSERT, LEAP_DELETE = 1, 2
@@ -42,7 +43,7 @@ class LeapWatch:
         self.pending: Leap | None = None
         """The one to come."""
         self.smearing: frozenset[str] = frozenset()
-        """Sources without a vote: they did not tell of the leap second that is near."""
+        """Sources without a vote: they told of none, or of another one, when one was near."""
         self._until = Instant(0)
 
     def hear(
@@ -57,7 +58,8 @@ class LeapWatch:
         agreed = [i for i, count in votes.items() if count >= max(needed, 1)]
         if near and agreed:
             self.pending = Leap(end, agreed[0])
-            self.smearing = frozenset(s for s, i in said.items() if i != agreed[0])
+            believers = (agreed[0], LEAP_UNKNOWN)  # receivers may not know, and none smears
+            self.smearing = frozenset(s for s, i in said.items() if i not in believers)
             self._until = Instant(end + nanoseconds(NEAR))
         elif true < self._until - nanoseconds(NEAR):
             self.pending = None  # the witnesses think better of it

@@ -12,7 +12,7 @@ from collections import deque
 
 from pints.drivers import Sawtooth
 from pints.frozen import dataclass
-from pints.sample import Sample
+from pints.sample import LEAP_UNKNOWN, Sample
 from pints.sync.crystal import MAX_FREQUENCY
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds, seconds, span
 
@@ -144,7 +144,7 @@ class Filter:
         self._ticks.append(tick)
         self._new += 1
 
-    def samples(self, leap: int = 0) -> list[Sample]:
+    def samples(self, leap: int = LEAP_UNKNOWN) -> list[Sample]:
         """What those say together that came since the last sample, once they are enough.  The
         first are given one by one: nothing else tells so soon how fast the crystal is."""
         if self._new < BATCH:

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from pints.bootstrap.belief import Floors
 from pints.bootstrap.evidence import Evidence, Strength
-from pints.bootstrap.gps import ROLLOVER, Fixes, fix_evidence, fix_sample, unfold
+from pints.bootstrap.gps import CALM, ROLLOVER, Fixes, fix_evidence, fix_sample, unfold
 from pints.bootstrap.rules import Refusal
 from pints.drivers import Fix
-from pints.timescale import DAY, HOUR, NS, Boot, Instant, Raw, Reading, nanoseconds
+from pints.timescale import DAY, HOUR, NS, Boot, Instant, Raw, Reading, midnight, nanoseconds
 
 EPOCH = Instant(1_780_000_000 * NS)
 FLOORS = Floors(EPOCH)
@@ -88,10 +88,10 @@ def test_a_fix_is_a_sample() -> None:
 # --- in a row --------------------------------------------------------------------------------
 
 
-def heard(fixes: Fixes, *row: Fix) -> str:
+def heard(fixes: Fixes, *row: Fix, known: Instant = NOW) -> str:
     """What each of them is worth: `.` nothing, E evidence, r a refusal."""
     marks: dict[type, str] = {type(None): ".", Evidence: "E", Refusal: "r"}
-    return "".join(marks[type(fixes.hear(one))] for one in row)
+    return "".join(marks[type(fixes.hear(one, known))] for one in row)
 
 
 def test_the_first_ones_count_for_nothing() -> None:
@@ -108,7 +108,7 @@ def test_a_cold_start_on_a_wrong_date_is_refused_once() -> None:
 def test_a_jump_is_refused_once_and_restarts_the_count() -> None:
     fixes = Fixes(NAME, False, FLOORS)
     assert heard(fixes, *(fix(n) for n in range(3))) == "..E"
-    refused = fixes.hear(fix(3, off=HOUR))
+    refused = fixes.hear(fix(3, off=HOUR), NOW)
     assert isinstance(refused, Refusal)
     assert (refused.rule, refused.source) == ("R10", NAME)
     assert "jumped 60 min" in refused.text
@@ -116,14 +116,16 @@ def test_a_jump_is_refused_once_and_restarts_the_count() -> None:
     erratic = [fix(n, off=n % 3 * HOUR) for n in range(4, 19)]
     assert heard(fixes, *erratic) == "." * 15
     assert heard(fixes, *(fix(n, off=HOUR) for n in range(19, 22))) == "..E"
-    assert isinstance(fixes.hear(fix(22)), Refusal), "said again after it was steady"
+    assert heard(fixes, fix(22), *(fix(n) for n in range(23, 25))) == "..E", "known, if it recurs"
+    assert heard(fixes, *(fix(n) for n in range(25, 22 + CALM))) == "E" * (CALM - 3)
+    assert isinstance(fixes.hear(fix(22 + CALM, off=HOUR), NOW), Refusal), "news after all that"
 
 
 @given(st.floats(0.2, 1e8), st.sampled_from([-1, 1]))
 def test_no_jump_beyond_both_errors_is_followed(jump: float, sign: int) -> None:
     fixes = Fixes(NAME, True, FLOORS)
     heard(fixes, *(fix(n) for n in range(3)))
-    assert not isinstance(fixes.hear(fix(3, off=sign * jump)), Evidence)
+    assert not isinstance(fixes.hear(fix(3, off=sign * jump), NOW), Evidence)
 
 
 def test_a_better_fix_contradicts_no_worse_one() -> None:
@@ -158,3 +160,40 @@ def test_a_receiver_that_runs_past_the_ceiling_is_steady_no_more() -> None:
     fixes = Fixes(NAME, True, floors)
     assert heard(fixes, *(fix(n, off=off) for n in range(5))) == "..Er."
     assert not fixes.steady
+
+
+# --- week 0 ----------------------------------------------------------------------------------
+
+NEXT_WEEK_0 = midnight(2038, 11, 21)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        midnight(1980, 1, 6), midnight(1999, 8, 22), midnight(2019, 4, 7), NEXT_WEEK_0,
+        Instant(midnight(1999, 8, 22) - 18 * NS), Instant(midnight(1980, 1, 13) - 9 * NS),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("trust", [True, False])
+def test_week_0_is_no_date(said: Instant, trust: bool) -> None:
+    off = (said - NOW) / NS
+    fixes = Fixes(NAME, trust, FLOORS)
+    refused = fixes.hear(fix(0, off), NOW)
+    assert isinstance(refused, Refusal)
+    assert (refused.rule, refused.source) == ("R1", NAME)
+    assert "week 0" in refused.text
+    assert heard(fixes, *(fix(n, off) for n in range(1, 5))) == "....", "said once"
+    assert heard(fixes, *(fix(n) for n in range(5, 9))) == "..EE"
+
+
+@pytest.mark.parametrize("said", [midnight(1980, 1, 5), midnight(1980, 1, 13)])
+def test_the_weeks_beside_it_are_dates(said: Instant) -> None:
+    row = [fix(n, (said - NOW) / NS) for n in range(3)]
+    assert heard(Fixes(NAME, False, FLOORS), *row) == "..E"
+
+
+def test_it_is_one_when_it_is_about_then() -> None:
+    fixes = Fixes(NAME, False, FLOORS)
+    row = [fix(n, (NEXT_WEEK_0 - NOW) / NS - 2) for n in range(5)]
+    known = Instant(NEXT_WEEK_0 - nanoseconds(27 * DAY))
+    assert heard(fixes, *row, known=known) == "..EEE"

@@ -8,7 +8,7 @@ import pytest
 
 from pints.cli import main
 from pints.cli.receivers import gps_text, refclocks_text
-from pints.timescale import Instant
+from pints.timescale import NS, Instant
 from pints_drivers.fake_receiver import Line, nmea_burst
 from tests.device import Device
 
@@ -114,9 +114,14 @@ def test_live(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings += "[server]\nlocal_stratum = 10\n"
     with Device(tmp_path / "pi", settings) as device:
         began, true = time.monotonic_ns(), device.world.now()
+        due = began
 
         def steady(document: dict[str, Any]) -> bool:
-            line.send(nmea_burst(Instant(true + time.monotonic_ns() - began)))
+            nonlocal due
+            now = time.monotonic_ns()
+            if now >= due:  # no faster than such a line can be
+                due = now + NS // 3
+                line.send(nmea_burst(Instant(true + now - began)))
             return bool(document["refclocks"][0]["steady"])
 
         first, absent = device.until("refclocks", steady)["refclocks"]

@@ -18,6 +18,7 @@ REFUSED = {
 STATUS: dict[str, Any] = {
     "state": "verified",
     "basis": "anchored",
+    "follows": "",
     "single_witness": False,
     "single_issuer": False,
     "time": "2026-11-23T03:44:39Z",
@@ -67,6 +68,16 @@ def test_status_names_the_failing_sources_and_what_to_do() -> None:
         "",
         "Next: mend the failing sources above; `pints ke HOST` tries one of them at once.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("origin", "name"),
+    [("gps /dev/ttyAMA0", "gps /dev/ttyAMA0"), ("operator", "what its operator said")],
+)
+def test_status_says_what_the_clock_follows(origin: str, name: str) -> None:
+    text = status_text(STATUS | {"state": "restored", "basis": "", "follows": origin})
+    assert f"The clock follows {name}, which proves nothing." in text.replace("\n", " ")
+    assert "saved" not in text
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
 """A fake receiver's line in virtual time: a second passes when the test says so."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pints.drivers import Fix, RefclockConfig, ReferenceClock, Report, open_refclock
+from pints.drivers import Fix, Patient, RefclockConfig, ReferenceClock, Report, open_refclock
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant, nanoseconds
 from pints_drivers.fake_receiver import Burst, Line, nmea_burst, paced
 
 TIME = Instant(1_790_000_000 * NS)
 """True time when the machine starts, whose own clock then says 1970."""
+
+
+HELD = 4000
+"""Bytes that a port holds for its reader, about."""
 
 
 class Desk:
@@ -22,6 +27,10 @@ class Desk:
         self.line = Line(folder / "receiver", baud)
         self.driver: ReferenceClock | None = None
         self.reports: list[Report] = []
+        self.looks = 0
+        """How often the driver was."""
+        self._left_alone: int | None = None
+        """Until when it is, ns."""
 
     def open(self, driver: str = "gps", baud: int = 0, offset: float = 0.0) -> ReferenceClock:
         """The driver, as the configuration names it."""
@@ -30,17 +39,37 @@ class Desk:
         return self.driver
 
     def play(self, bursts: Iterable[Burst]) -> None:
-        """From now on: each byte takes its time, and the driver hears it at once."""
+        """From now on: each byte takes its time, and the driver hears it at once, or when it wants
+        to; to the end of what it leaves waiting."""
         start = self.passed
         for due, data in paced(bursts, self.line.baud):
-            self.passed = max(self.passed, start + nanoseconds(due))
+            self._wait(start + nanoseconds(due))
             self.hear(data)
+        while self._left_alone is not None:
+            self._wait(self._left_alone)
 
     def hear(self, data: bytes) -> None:
         """What was sent by now."""
+        waiting = self.line.waiting()
+        waiting = min(waiting + self.line.send(data), HELD)
+        while self.line.waiting() < waiting:
+            os.sched_yield()  # the kernel hands it over a little later
+        if self._left_alone is None:
+            self._look()
+
+    def _wait(self, until: int) -> None:
+        """As the daemon's shell does."""
+        while self._left_alone is not None and self._left_alone <= until:
+            self.passed = max(self.passed, self._left_alone)
+            self._look()
+        self.passed = max(self.passed, until)
+
+    def _look(self) -> None:
         assert self.driver is not None
-        self.line.send(data)
+        self.looks += 1
         self.reports += self.driver.reports()
+        pause = self.driver.pause() if isinstance(self.driver, Patient) else 0.0
+        self._left_alone = self.passed + nanoseconds(pause) if pause else None
 
     def seconds_of(self, count: int, lag: float = 0.1) -> list[Burst]:
         """A receiver's next seconds."""

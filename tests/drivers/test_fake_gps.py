@@ -140,7 +140,7 @@ def test_rolled_over_it_is_unfolded() -> None:
             gps.tick()
             (fix,) = gps.reports()
             assert fix.time == now - rollovers * ROLLOVER
-            last = heard.hear(fix)
+            last = heard.hear(fix, Instant(now))
     finally:
         gps.close()
     assert isinstance(last, Evidence)

@@ -17,11 +17,12 @@ from pints.drivers import Detailed, Details, Fix, ReferenceClock, Report, open_r
 from pints.errors import DeviceError
 from pints.shell.devices import REOPEN, Devices
 from pints.shell.loop import Loop
-from pints.timescale import NS, nanoseconds
+from pints.timescale import NS, Instant, nanoseconds
 from pints_drivers import gps
 from pints_drivers.fake_receiver import SPEEDS, nmea_burst
 from pints_drivers.gnss.epochs import JITTER, LAG
-from pints_drivers.gps import ENOUGH, FAITH, PATIENCE
+from pints_drivers.gnss.said import MS
+from pints_drivers.gps import ENOUGH, FAITH, MOST, PATIENCE, PAUSE
 from tests.drivers.serial_line import TIME, Desk
 
 
@@ -62,6 +63,52 @@ def test_it_is_stamped_with_the_first_byte_at_any_speed(tmp_path: Path, lag: flo
             assert len(fixes(desk)) == 3
         finally:
             desk.close()
+
+
+@pytest.mark.parametrize(("baud", "most"), [(4800, 10), (9600, 7), (115200, 4)])
+def test_a_burst_wakes_with_its_first_byte_only(tmp_path: Path, baud: int, most: int) -> None:
+    desk = Desk(tmp_path, baud)
+    try:
+        desk.open(baud=baud)
+        desk.play(desk.seconds_of(10))
+        assert len(fixes(desk)) == 10
+        assert desk.looks <= 10 * most
+    finally:
+        desk.close()
+
+
+@pytest.mark.parametrize("rate", [3, 5, 10, 13])
+@pytest.mark.parametrize("lag", [0.0, LAG])
+def test_bursts_that_begin_while_it_is_left_alone_are_within_their_error(
+    tmp_path: Path, rate: int, lag: float
+) -> None:
+    desk = Desk(tmp_path, 115200)
+    try:
+        desk.open(baud=115200)
+        times = [n * NS // rate // MS * MS for n in range(20 * rate)]
+        desk.play((time / NS + lag, nmea_burst(Instant(TIME + time))) for time in times)
+        told = fixes(desk)
+        assert len(told) > 10 * rate
+        for fix in told:
+            assert abs(fix.time - desk.true_time(fix)) <= nanoseconds(fix.error)
+            assert fix.error <= (LAG + PAUSE) / 2 + 1e-3
+    finally:
+        desk.close()
+
+
+def test_what_had_to_wait_longer_is_less_sure(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that was held up for seconds, and then finds more than one read brings."""
+    driver = desk.open()
+    desk.passed += nanoseconds(41.0)
+    missed = b"".join(nmea_burst(Instant(TIME + second * NS)) for second in range(1, 41))
+    reads = [missed[:MOST], missed[MOST : 2 * MOST]]
+    monkeypatch.setattr(os, "read", lambda fd, most: reads.pop(0))
+    while reads:
+        desk.reports += driver.reports()
+        desk.passed += nanoseconds(PAUSE)
+    assert len(fixes(desk)) > 20
+    for fix in fixes(desk):
+        assert abs(fix.time - desk.true_time(fix)) <= nanoseconds(fix.error)
 
 
 def test_it_is_named_as_configured(desk: Desk) -> None:
@@ -177,7 +224,9 @@ def test_unplugged_and_back_without_a_restart(desk: Desk) -> None:
         loop.run_once()
         assert len(reports) == 1
         desk.line.unplug()
-        loop.run_once()
+        desk.passed += nanoseconds(PAUSE)
+        while not lost:
+            loop.run_once()
         assert lost == [f"gps {desk.line.path}"]
         desk.passed += nanoseconds(REOPEN)
         loop.run_once()

@@ -81,7 +81,7 @@ def fixes(log: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Fix]:
 def believed(fixes: list[Fix], floors: Floors) -> list[Instant]:
     """The times of what becomes evidence."""
     heard = Fixes("gps", False, floors)
-    evidence = (heard.hear(fix) for fix in fixes)
+    evidence = (heard.hear(fix, floors.soft) for fix in fixes)
     return [said.middle for said in evidence if isinstance(said, Evidence)]
 
 
@@ -136,7 +136,7 @@ def test_its_seconds_pass_as_they_did(log: Path, fixes: list[Fix]) -> None:
     """As fast by the machine's crystal as by the receiver, while its fixes count."""
     steady = Fixes("gps", False, Floors(Instant(date_of(log) - BUILT)))
     for before, fix in pairwise(fixes):
-        steady.hear(fix)
+        steady.hear(fix, date_of(log))
         if steady.steady:
             passed = seconds(fix.at.raw - before.at.raw)
             assert passed == pytest.approx(seconds(fix.time - before.time), abs=0.3)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pints.drivers import Fix, RefclockConfig, open_refclock
+from pints.drivers import LEAP_UNKNOWN, Fix, RefclockConfig, open_refclock
 from pints.errors import DeviceError
 from pints.timescale import NS
 from pints_drivers import shm
@@ -159,12 +159,12 @@ def test_precision_is_the_error(
     assert fix.error == error
 
 
-@pytest.mark.parametrize("leap", [-1, 4])
-def test_nonsense_of_a_leap_second(writer: Writer, reader: shm.Shm, leap: int) -> None:
+@pytest.mark.parametrize("leap", [-1, 0, 3, 4])
+def test_no_word_of_a_leap_second(writer: Writer, reader: shm.Shm, leap: int) -> None:
     writer.write(START * NS, START * NS, leap=leap)
     fix = heard(reader)
     assert fix is not None
-    assert fix.leap == 0
+    assert fix.leap == LEAP_UNKNOWN
 
 
 def test_no_segment() -> None:

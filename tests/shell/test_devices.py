@@ -1,7 +1,8 @@
 """The receivers of a daemon: opened, looked at, lost and found again."""
 
 import select
-from collections.abc import Iterable
+import socket
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -21,16 +22,17 @@ CONFIG = RefclockConfig("silent", "x")
 class Silent:
     """A receiver that wakes nobody."""
 
-    def __init__(self, clock: SoftwareClock) -> None:
+    def __init__(self, clock: SoftwareClock, fd: int = -1) -> None:
         self.name = CONFIG.id
         self.clock = clock
+        self.fd = fd
         self.looks: list[float] = []
         """When it was looked at, seconds."""
         self.plugged = True
         self.closed = False
 
     def fileno(self) -> int:
-        return -1
+        return self.fd
 
     def reports(self) -> Iterable[Report]:
         self.looks.append(self.clock.boot() / NS)
@@ -42,6 +44,81 @@ class Silent:
         self.closed = True
 
 
+class Bursts(Silent):
+    """A receiver that wakes, and is left alone for a while after it said something."""
+
+    PAUSE = 0.1
+
+    def __init__(self, clock: SoftwareClock) -> None:
+        self.far, self.near = socket.socketpair()
+        self.near.setblocking(False)
+        super().__init__(clock, self.near.fileno())
+        self.heard = b""
+
+    def reports(self) -> Iterable[Report]:
+        super().reports()
+        try:
+            self.heard = self.near.recv(100)
+        except BlockingIOError:
+            self.heard = b""
+        return []
+
+    def pause(self) -> float:
+        return self.PAUSE if self.heard else 0.0
+
+    def close(self) -> None:
+        super().close()
+        self.near.close()
+        self.far.close()
+
+
+def attempt(part: str, call: Callable[[], None]) -> bool:
+    try:
+        call()
+    except DeviceError:
+        return False
+    return True
+
+
+def test_one_that_can_wait_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    timebase = Timebase()
+    clock = SoftwareClock(Instant(0), timebase=timebase)
+    loop = Loop(clock)
+    receiver = Bursts(clock)
+    monkeypatch.setattr(drivers, "open_refclock", lambda config, clock: receiver)
+    lost: list[str] = []
+    devices = Devices(
+        loop, clock, Config(refclocks=(CONFIG,)), attempt, lambda name, report: None, lost.append
+    )  # fmt: skip
+
+    def goes_on(until: float) -> None:
+        """So that nothing but a descriptor ends a round before."""
+        loop.call_at(clock.boot(), lambda: None)
+        loop.run_once()
+        timebase.now = int(until * NS)
+
+    devices.begin()
+    receiver.far.send(b"b")
+    for until in (0.05, 0.09, 0.1):
+        goes_on(until)
+        receiver.far.send(b"urst")
+    assert receiver.looks == [0.0], "the rest can wait"
+    goes_on(0.15)
+    goes_on(0.2)
+    goes_on(0.5)
+    assert receiver.looks == [0.0, 0.1, 0.2]
+    receiver.far.send(b"b")
+    goes_on(0.6)
+    assert receiver.looks == [0.0, 0.1, 0.2, 0.5], "nothing came: the next byte wakes"
+    receiver.plugged = False
+    goes_on(0.7)
+    assert lost == [CONFIG.id]
+    goes_on(0.8)
+    assert len(receiver.looks) == 5
+    devices.close()
+    loop.close()
+
+
 def test_one_that_wakes_nobody_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     timebase = Timebase()
     clock = SoftwareClock(Instant(0), timebase=timebase)
@@ -50,13 +127,6 @@ def test_one_that_wakes_nobody_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
     opened: list[Silent] = []
     heard: list[tuple[str, Report]] = []
     lost: list[str] = []
-
-    def attempt(part: str, call: object) -> bool:
-        try:
-            call()  # type: ignore[operator]
-        except DeviceError:
-            return False
-        return True
 
     def open_refclock(config: RefclockConfig, clock: SoftwareClock) -> Silent:
         opened.append(Silent(clock))

@@ -107,6 +107,17 @@ def test_leap_second_is_inserted(seed: int) -> None:
     assert len(device.set_to) - steps == 1, "no step of another kind"
 
 
+def test_a_receiver_that_knows_no_leap_seconds_keeps_its_vote(seed: int) -> None:
+    """As all that send NMEA alone: what they say is right nevertheless."""
+    world = leaping(seed)
+    world.five()
+    device = Device(world, receivers=[Receiver(error=0.01)])
+    device.boot()
+    device.ends("verified windows", "verified anchored", within=HOUR, error=0.01)
+    assert device.core.steering.leaps.pending is not None
+    assert not device.core.steering.leaps.smearing
+
+
 def test_leap_second_within_a_poll(seed: int) -> None:
     """Answers from before and after it lie a second apart, and nobody is a falseticker."""
     world = leaping(seed, before=40.0)

@@ -12,7 +12,7 @@ import pytest
 from pints.bootstrap.rtc import Calibration
 from pints.config import SourceConfig
 from pints.errors import PintsError
-from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds, seconds
+from pints.timescale import DAY, HOUR, YEAR, Instant, midnight, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
 from tests.world.attackers import silence
 from tests.world.device import Device
@@ -270,7 +270,9 @@ def test_gps_only(world: World) -> None:
 def test_gps_without_any_server_configured(world: World) -> None:
     device = Device(world, receivers=[Receiver()])
     device.boot()
+    assert device.core.bootstrap.follows == ""
     device.ends("restored", within=600.0, error=0.05)
+    assert device.core.bootstrap.follows == "fake-gps gps0"
 
 
 def test_trusted_gps_anchors_a_quorum_at_once(world: World) -> None:
@@ -302,6 +304,38 @@ def test_week_number_that_rolled_over(world: World, rollovers: int) -> None:
     device.remember(9 * DAY)
     device.boot()
     device.ends("restored", within=60.0, error=0.1)
+
+
+def test_receiver_that_wakes_in_week_0(world: World) -> None:
+    """It unfolds to 2038."""
+    world.five()
+    cut_off(world)
+    cold = seconds(midnight(1999, 8, 22) - world.true_time())
+    receiver = Receiver(lie=cold)
+    device = Device(world, receivers=[receiver])
+    device.remember(9 * DAY)
+    device.boot()
+    world.run(60)
+    assert len(device.refused("R1")) == 1
+    assert device.error() < 0
+    receiver.lie = 0.0
+    device.ends("restored", within=60.0, error=0.1)
+
+
+def test_receiver_that_errs_once_a_minute(world: World) -> None:
+    """Its errors are never followed, and said once."""
+    receiver = Receiver()
+    device = Device(world, receivers=[receiver])
+    device.boot()
+    device.ends("restored", within=60.0, error=0.05)
+    for _ in range(5):
+        receiver.lie = 5.0
+        world.run(1.0)
+        assert device.core.bootstrap.evidence == {}
+        receiver.lie = 0.0
+        device.ends("restored", within=59.0, error=0.05)
+        assert [*device.core.bootstrap.evidence] == ["fake-gps gps0"]
+    assert len(device.refused("R10")) == 1
 
 
 def test_gps_without_a_fix(world: World) -> None:

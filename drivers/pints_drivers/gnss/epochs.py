@@ -9,7 +9,7 @@ What this guarantees:
 - the fix is stamped with the first byte of its burst.
 """
 
-from pints.drivers import Fix, Report, Sawtooth
+from pints.drivers import LEAP_UNKNOWN, Fix, Report, Sawtooth
 from pints.timescale import DAY, NS, Instant, Raw, Reading, nanoseconds, seconds
 from pints_drivers.gnss.said import Said
 from pints_drivers.gnss.stream import Heard
@@ -43,7 +43,7 @@ class Epochs:
         self._late = 0.0
         self._told = False
         self._ahead: int | None = None
-        self._leap, self._leap_due = 0, Raw(0)
+        self._leap, self._leap_due = LEAP_UNKNOWN, Raw(0)
 
     def hear(self, heard: Heard) -> Report | None:
         """What follows from the next sentence or message."""
@@ -94,7 +94,7 @@ class Epochs:
         error = (high - low) / 2 + accuracy
         left = seconds(self._leap_due - self._began.raw)
         # NTP announces a leap second on its day.
-        leap = self._leap if 0 < left <= DAY else 0
+        leap = self._leap if self._leap == LEAP_UNKNOWN or 0 < left <= DAY else 0
         return Fix(Instant(time + nanoseconds((low + high) / 2)), error, self._began, leap)
 
     def _sawtooth(self, sawtooth: Sawtooth, in_gps_time: bool) -> Sawtooth | None:

@@ -8,6 +8,8 @@ The time in a sentence is that of its fix.  Its year has two digits but in ZDA.
 
 import re
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import xor
 
 from pints_drivers.gnss.said import Said, instant, ms_of_day, ns_of_day
 
@@ -36,20 +38,17 @@ def decode(line: bytes) -> Said | None:
     found = SENTENCE.fullmatch(line)
     if found is None or _checksum(found[1]) != int(found[2], 16):
         return None
-    address, *fields = found[1].decode("ascii").split(",")
+    address, _, rest = found[1].decode("ascii").partition(",")
     if address.startswith("P"):
         return Said(address[:5])  # somebody's own: P and who
     kind = address[2:8]
     parse = _KINDS.get(kind)
     # Fields that are left out at the end are empty ones.
-    return parse(kind, [*fields, *[""] * 13]) if parse else Said(kind)
+    return parse(kind, [*rest.split(","), *[""] * 13]) if parse else Said(kind)
 
 
 def _checksum(body: bytes) -> int:
-    found = 0
-    for byte in body:
-        found ^= byte
-    return found
+    return reduce(xor, body, 0)
 
 
 def _rmc(kind: str, fields: Sequence[str]) -> Said:

@@ -1,6 +1,7 @@
 """What one sentence or message says, in whichever format it came."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pints.drivers import Sawtooth
 from pints.timescale import DAY, NS, Instant, civil, midnight, nanoseconds
@@ -46,10 +47,16 @@ class Said:
 
 def instant(year: int, month: int, day: int, of_day: int) -> Instant | None:
     """A date and so many ns; None for one that the calendar lacks."""
+    start = _day(year, month, day)
+    return None if start is None else Instant(start + of_day)
+
+
+@lru_cache(maxsize=2)  # all that a receiver says in a second is of one day
+def _day(year: int, month: int, day: int) -> Instant | None:
     if year not in YEARS or not 1 <= month <= 12:
         return None
     start = midnight(year, month, day)
-    return Instant(start + of_day) if civil(start) == (year, month, day) else None
+    return start if civil(start) == (year, month, day) else None
 
 
 def ns_of_day(hour: int, minute: int, second: int, fraction: int = 0) -> int | None:

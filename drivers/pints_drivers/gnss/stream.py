@@ -8,22 +8,18 @@ difference to what is found.
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from pints.timescale import Boot, Instant, Raw, Reading, nanoseconds, seconds
+from pints.timescale import Boot, Instant, Raw, Reading, nanoseconds
 from pints_drivers.gnss import nmea, ubx
 from pints_drivers.gnss.said import Said
 
 BEGIN = re.compile(rb"\$|\xb5(?:b|\Z)")
 END = re.compile(rb"[\r\n$\xb5]")
 BETWEEN = b"\r\n"
-PROMPT = 256
-"""Bytes.  A UART and USB hand over some tens at a time; who reads more came late to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """A sentence or message, and when its first byte came: at `began`, or up to `late` seconds
     before."""
 
@@ -53,27 +49,24 @@ class Stream:
         self._reads: deque[_Read] = deque()
         self._end = 0
         """Bytes of the stream so far."""
-        self._last: Reading | None = None
 
-    def feed(self, data: bytes, at: Reading) -> Iterator[Heard]:
-        """Everything that is complete with these bytes, which were all there at `at`."""
-        held_up = self._last is not None and len(data) > PROMPT
-        late = seconds(at.raw - self._last.raw) if self._last and held_up else 0.0
-        self._last = at
+    def feed(self, data: bytes, at: Reading, late: float = 0.0) -> Iterator[Heard]:
+        """Everything that is complete with these bytes, which were all there at `at`, the first of
+        them perhaps since `late` seconds before."""
         self._end += len(data)
         self._reads.append(_Read(self._end, at, late))
         self._buffer += data
         while (found := self._next()) is not None:
             yield found
-        while self._reads and self._reads[0].end <= self._end - len(self._buffer):
-            self._reads.popleft()
+        self._forget_reads()
 
     def _next(self) -> Heard | None:
         """The first one in the buffer, taken out of it with all before it."""
         buffer = self._buffer
         while True:
             begin = BEGIN.search(buffer)
-            self._skip(begin.start() if begin else len(buffer))
+            if begin is None or begin.start():
+                self._skip(begin.start() if begin else len(buffer))
             if not buffer:
                 return None
             size = _sentence_size(buffer) if buffer.startswith(b"$") else _message_size(buffer)
@@ -90,16 +83,21 @@ class Stream:
 
     def _skip(self, count: int) -> None:
         """Over noise; what ends lines is none."""
-        if count:
-            self.noise += len(self._buffer[:count].strip(BETWEEN))
-            del self._buffer[:count]
+        self.noise += len(self._buffer[:count].strip(BETWEEN))
+        del self._buffer[:count]
 
     def _began(self) -> tuple[Reading, float]:
         """When the buffer's first byte came: those after it in the same read came later."""
-        place = self._end - len(self._buffer)
-        read = next(read for read in self._reads if read.end > place)
-        wire = (read.end - place) * self._byte_time
+        self._forget_reads()
+        read = self._reads[0]
+        wire = (read.end - self._end + len(self._buffer)) * self._byte_time
         return _before(read.at, wire), max(read.late - wire, 0.0)
+
+    def _forget_reads(self) -> None:
+        """Those of which nothing is in the buffer."""
+        place = self._end - len(self._buffer)
+        while self._reads and self._reads[0].end <= place:
+            self._reads.popleft()
 
 
 def _sentence_size(buffer: bytearray) -> int | None:

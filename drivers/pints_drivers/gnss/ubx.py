@@ -89,10 +89,10 @@ def _nav_timegps(name: str, *fields: Any) -> Said:
 def _nav_timels(name: str, *fields: Any) -> Said:
     current_source, current, change_source, change, due, valid = fields
     known = valid & VALID_CURR_LS and current_source != NO_SOURCE
-    coming = valid & VALID_TIME_TO_LS_EVENT and change_source != NO_SOURCE and due > 0
+    told = valid & VALID_TIME_TO_LS_EVENT and change_source != NO_SOURCE
     return Said(
         name, gps_ahead=current if known else None,
-        leap=LeapEvent(LEAPS.get(change, 0) if coming else 0, due),
+        leap=LeapEvent(LEAPS.get(change, 0) if due > 0 else 0, due) if told else None,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pints.drivers import Fix, Report, Sawtooth
+from pints.drivers import LEAP_UNKNOWN, Fix, Report, Sawtooth
 from pints.timescale import DAY, NS, Instant, iso, nanoseconds
 from pints_drivers.fake_receiver import GPS_AHEAD, nmea_burst, ubx_burst
 from pints_drivers.gnss import nmea, ubx
@@ -54,7 +54,7 @@ def test_a_fix(said: list[str | bytes]) -> None:
     (fix,) = Receiver().hear(5.0, *said)
     assert isinstance(fix, Fix)
     assert fix.time == TIME + nanoseconds(LAG / 2)
-    assert (fix.at, fix.leap) == (reading(5.0), 0)
+    assert (fix.at, fix.leap) == (reading(5.0), LEAP_UNKNOWN)
     assert fix.error == pytest.approx(LAG / 2, abs=1e-6)
 
 

@@ -11,7 +11,7 @@ from pints.timescale import NS, Instant
 from pints_drivers.fake_receiver import nmea_burst, ubx_burst
 from pints_drivers.gnss import nmea, ubx
 from pints_drivers.gnss.said import Said
-from pints_drivers.gnss.stream import PROMPT, Stream
+from pints_drivers.gnss.stream import Stream
 from tests.drivers.gnss.readings import reading
 
 TIME = Instant(1_790_000_000 * NS)
@@ -128,9 +128,6 @@ def test_it_began_with_the_read_that_brought_its_first_byte() -> None:
 
 def test_who_comes_late_says_so() -> None:
     """Of bytes that had been waiting, nobody knows for how long."""
-    stream = Stream(0.0001)
-    list(stream.feed(b"\r\n", reading(9.0)))
-    backlog = b"\r\n" * PROMPT + NMEA
-    first, *_ = stream.feed(backlog, reading(10.0))
+    first, *_ = Stream(0.0001).feed(b"\r\n" + NMEA, reading(10.0), late=1.0)
     assert first.began == reading(10.0 - 0.0001 * len(NMEA))
     assert first.late == pytest.approx(1.0 - 0.0001 * len(NMEA))

@@ -88,14 +88,14 @@ def test_nav_timegps() -> None:
         (1, 3600, (2, 2), 0b11, LeapEvent(1, 3600)),
         (-1, 3600, (2, 2), 0b11, LeapEvent(2, 3600)),
         (0, 3600, (2, 2), 0b11, LeapEvent(0, 3600)),
-        (1, 3600, (2, 2), 0b01, LeapEvent(0, 3600)),  # not valid
-        (1, 3600, (2, 0), 0b11, LeapEvent(0, 3600)),  # from the firmware
+        (1, 3600, (2, 2), 0b01, None),  # not valid
+        (1, 3600, (2, 0), 0b11, None),  # from the firmware
         (1, -10, (2, 2), 0b11, LeapEvent(0, -10)),  # past
         (5, 3600, (2, 2), 0b11, LeapEvent(0, 3600)),
     ],
 )
 def test_nav_timels(
-    change: int, due: int, sources: tuple[int, int], valid: int, leap: LeapEvent
+    change: int, due: int, sources: tuple[int, int], valid: int, leap: LeapEvent | None
 ) -> None:
     fields = (sources[0], 18, sources[1], change, due, valid)
     said = decode(encode(0x01, 0x26, struct.pack("<8xBbBbi7xB", *fields)))
