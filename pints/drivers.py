@@ -18,7 +18,7 @@ from pints.errors import ConfigError, DeviceError
 from pints.frozen import dataclass
 from pints.options import nearest
 from pints.sample import LEAP_UNKNOWN as LEAP_UNKNOWN
-from pints.timescale import Instant, Reading
+from pints.timescale import NS, Instant, Reading
 
 
 class MachineClock(Protocol):
@@ -97,6 +97,14 @@ class Pulse:
     error: float
     """Bound of all that lies between the second's beginning and `at`, seconds, but for what the
     configuration corrects: the antenna's cable, the time from an edge to its stamp."""
+    after: float | None = None
+    """How long after the line's other edge it came, seconds below one: short after the edge that
+    begins a pulse, this one ends it.  None where the driver does not see the other."""
+
+
+def after_edge(real: int, other: int) -> float | None:
+    """That, of two edges' times in ns; None when the other one is too long ago to tell."""
+    return (real - other) % NS / NS if abs(real - other) < 2 * NS else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class Receivers:
         numbering = self._pulses.setdefault(name, Numbering(name))
         ticks = self._filter(name, b"PPS\0")
         known = self._known(name, pulse.at)
-        tick = numbering.number(pulse.at, pulse.error, known, config.offset)
+        tick = numbering.number(pulse, known, config.offset)
         if tick is None:
             return self._said(name, known, numbering.complaint)
         self._waiting.discard(name)

@@ -10,15 +10,16 @@ gpiod is the kernel's own library for lines (2.x; python3-libgpiod).
 from collections.abc import Iterable
 
 import gpiod
+from gpiod import EdgeEvent
 from gpiod.line import Clock, Edge
 
-from pints.drivers import MachineClock, Pulse, RefclockConfig
+from pints.drivers import MachineClock, Pulse, RefclockConfig, after_edge
 from pints.errors import DeviceError
 
 ERROR = 100e-6
 """Bound of a stamp's delay in a thread, but for rare ones, which the filter drops; seconds."""
 
-EDGES = {"assert": Edge.RISING, "clear": Edge.FALLING}
+EDGES = {"assert": EdgeEvent.Type.RISING_EDGE, "clear": EdgeEvent.Type.FALLING_EDGE}
 
 
 class GpioPps:
@@ -29,7 +30,10 @@ class GpioPps:
         self._clock = clock
         if config.pin < 0:
             raise DeviceError(f"{self.name}: no pin", "pin: the line, e.g. 18 (gpioinfo shows all)")
-        settings = gpiod.LineSettings(edge_detection=EDGES[config.edge], event_clock=Clock.REALTIME)
+        self._edge = EDGES[config.edge]
+        self._other = 0
+        """CLOCK_REALTIME at the last edge of the other kind, ns."""
+        settings = gpiod.LineSettings(edge_detection=Edge.BOTH, event_clock=Clock.REALTIME)
         try:
             self._line = gpiod.request_lines(
                 config.device, consumer="pints", config={config.pin: settings}
@@ -45,15 +49,19 @@ class GpioPps:
         return int(self._line.fd)
 
     def reports(self) -> Iterable[Pulse]:
-        """Each edge that the kernel has kept."""
+        """Each edge of the kind that begins seconds, of those that the kernel has kept."""
         try:
-            if not self._line.wait_edge_events(0):
-                return []
-            stamps = [event.timestamp_ns for event in self._line.read_edge_events()]
+            events = self._line.read_edge_events() if self._line.wait_edge_events(0) else []
         except OSError as e:
             raise DeviceError(f"{self.name}: {e.strerror}", "is the chip still there?") from None
-        placed = [self._clock.stamp(stamp) for stamp in stamps]
-        return [Pulse(at, ERROR) for at in placed if at is not None]
+        pulses = []
+        for event in events:
+            stamp = event.timestamp_ns
+            if event.event_type != self._edge:
+                self._other = stamp
+            elif (at := self._clock.stamp(stamp)) is not None:
+                pulses.append(Pulse(at, ERROR, after_edge(stamp, self._other)))
+        return pulses
 
     def close(self) -> None:
         """Let go of the line."""

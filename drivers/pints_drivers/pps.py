@@ -14,7 +14,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from pints.drivers import MachineClock, Pulse, RefclockConfig
+from pints.drivers import MachineClock, Pulse, RefclockConfig, after_edge
 from pints.errors import DeviceError
 from pints.timescale import NS
 
@@ -74,39 +74,44 @@ class Pps:
 
     def reports(self) -> Iterable[Pulse]:
         """The latest pulse, if it is a new one."""
-        sequence, stamp = self._fetch()
+        sequence, stamp, other = self._fetch()
         if sequence == self._sequence:
             return []
         self._sequence = sequence
         at = self._clock.stamp(stamp)
-        return [] if at is None else [Pulse(at, ERROR)]
+        return [] if at is None else [Pulse(at, ERROR, after_edge(stamp, other))]
 
     def close(self) -> None:
         """Close the device."""
         os.close(self._file)
 
     def _capture(self) -> None:
-        """See that the kernel notes the edge that begins the second."""
+        """See that the kernel notes the edge that begins the second, and the other if it can."""
         wanted = CAPTURE[self._edge]
         parameters = bytearray(PARAMETERS.size)
         self._ioctl(GETPARAMS, parameters)
         version, mode, *offsets = PARAMETERS.unpack(parameters)
-        if mode & wanted:
-            return
         (able,) = struct.unpack("=i", self._ioctl(GETCAP, bytearray(4)))
-        if not able & wanted:
+        both = mode | able & sum(CAPTURE.values())
+        if not both & wanted:
             raise DeviceError(
                 f"{self.name}: does not see edge '{self._edge}'",
                 "set edge to the other, or give the overlay capture_clear",
             )
-        self._ioctl(SETPARAMS, bytearray(PARAMETERS.pack(version, mode | wanted, *offsets)))
+        try:
+            if both != mode:
+                self._ioctl(SETPARAMS, bytearray(PARAMETERS.pack(version, both, *offsets)))
+        except DeviceError:
+            # The other edge is worth no failure: setting takes CAP_SYS_TIME.
+            if not mode & wanted:
+                raise
 
-    def _fetch(self) -> tuple[int, int]:
-        """The last edge's number, and CLOCK_REALTIME then, ns."""
+    def _fetch(self) -> tuple[int, int, int]:
+        """The last edge's number, CLOCK_REALTIME then, and at the last other edge, ns."""
         data = self._ioctl(FETCH, bytearray(FETCHED.size))
         asserted, cleared, *times, _ = FETCHED.unpack(data)
-        seconds, nanoseconds, _ = times[:3] if self._edge == "assert" else times[3:]
-        return asserted if self._edge == "assert" else cleared, seconds * NS + nanoseconds
+        rise, fall = (s * NS + ns for s, ns in (times[:2], times[3:5]))
+        return (asserted, rise, fall) if self._edge == "assert" else (cleared, fall, rise)
 
     def _ioctl(self, request: int, data: bytearray) -> bytearray:
         try:

@@ -10,7 +10,7 @@ Pure.
 import math
 from collections import deque
 
-from pints.drivers import Sawtooth
+from pints.drivers import Pulse, Sawtooth
 from pints.frozen import dataclass
 from pints.sample import LEAP_UNKNOWN, Sample
 from pints.sync.crystal import MAX_FREQUENCY
@@ -23,7 +23,7 @@ ASTRAY = 4
 seconds, or the pulse's other edge."""
 STEADILY = 1e-3
 """Seconds within which those lie of one source."""
-WIDTHS = (0.01, 0.5)
+WIDTHS = (0.01, 0.45)
 """Receivers' pulses are as long as this, seconds: as late is the edge that ends one."""
 BATCH = 4
 """Ticks to a sample.  At one a second, that is too short a time for a crystal to wander."""
@@ -80,16 +80,24 @@ class Numbering:
         self.name = name
         self.astray: deque[float] = deque(maxlen=ASTRAY)
         """By how much the latest pulses, if none since was good, were off a second."""
+        self.ends: deque[float] = deque(maxlen=ASTRAY)
+        """How long the pulses were that the latest edges ended, if none since began one."""
 
-    def number(self, at: Reading, error: float, known: Span | None, offset: float) -> Tick | None:
+    def number(self, pulse: Pulse, known: Span | None, offset: float) -> Tick | None:
         """A pulse that came `offset` s late, when true time was `known`; None where it cannot be
         told which, or begins none."""
         if known is None or known.doubt > UNMISTAKABLE:
             return None
+        shortest, longest = WIDTHS
+        # Who sets an offset of that size means that edge.
+        if pulse.after is not None and pulse.after <= longest and abs(offset) < shortest:
+            self.ends.append(pulse.after)
+            return None
+        self.ends.clear()
         late = nanoseconds(offset)
         middle = (known.low + known.high) // 2 - late
         second = (middle + NS // 2) // NS * NS
-        tick = Tick(at, Instant(second + late), error)
+        tick = Tick(pulse.at, Instant(second + late), pulse.error)
         if not known.allows(tick):
             self.astray.append(seconds(middle - second))
             return None
@@ -99,6 +107,9 @@ class Numbering:
     @property
     def complaint(self) -> str:
         """What is wrong with a source whose every pulse is off by the same; empty: nothing."""
+        if len(self.ends) == ASTRAY:
+            length = span(self.ends[-1])
+            return f"{self.name}: this edge ends pulses of {length}: not followed; set edge"
         if len(self.astray) < ASTRAY or max(self.astray) - min(self.astray) > STEADILY:
             return ""
         off = self.astray[-1]

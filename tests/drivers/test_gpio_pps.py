@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pints.drivers import RefclockConfig, ReferenceClock, open_refclock
+from pints.drivers import Pulse, RefclockConfig, ReferenceClock, open_refclock
 from pints.errors import DeviceError
 from pints.timescale import NS
 from tests.drivers.host import START, HostClock
@@ -19,7 +19,7 @@ class Chip:
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0)
-        self.stamps: list[int] = []
+        self.edges: list[tuple[str, int]] = []
         self.asked: tuple[Any, ...] = ()
         self.fails: Exception | None = None
         self.released = False
@@ -34,11 +34,11 @@ class Chip:
         assert timeout == 0, "it would wait"
         if self.fails:
             raise self.fails
-        return bool(self.stamps)
+        return bool(self.edges)
 
     def read_edge_events(self) -> list[SimpleNamespace]:
-        stamps, self.stamps = self.stamps, []
-        return [SimpleNamespace(timestamp_ns=stamp) for stamp in stamps]
+        edges, self.edges = self.edges, []
+        return [SimpleNamespace(event_type=kind, timestamp_ns=stamp) for kind, stamp in edges]
 
     def release(self) -> None:
         self.released = True
@@ -49,8 +49,10 @@ def chip(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chip]:
     chip = Chip()
     gpiod, line = ModuleType("gpiod"), ModuleType("gpiod.line")
     vars(gpiod).update(request_lines=chip.request_lines, LineSettings=SimpleNamespace, line=line)
+    types = SimpleNamespace(RISING_EDGE="rising", FALLING_EDGE="falling")
+    vars(gpiod).update(EdgeEvent=SimpleNamespace(Type=types))
     vars(line).update(
-        Edge=SimpleNamespace(RISING="rising", FALLING="falling"),
+        Edge=SimpleNamespace(BOTH="both"),
         Clock=SimpleNamespace(REALTIME="realtime"),
     )
     monkeypatch.setitem(sys.modules, "gpiod", gpiod)
@@ -66,22 +68,29 @@ def opened(edge: str = "assert", pin: int = 18) -> ReferenceClock:
     return open_refclock(config, HostClock(2.0))
 
 
-@pytest.mark.parametrize(("edge", "wanted"), [("assert", "rising"), ("clear", "falling")])
-def test_a_line_is_asked_for_with_real_time(chip: Chip, edge: str, wanted: str) -> None:
-    driver = opened(edge)
+def test_a_line_is_asked_for_with_real_time(chip: Chip) -> None:
+    driver = opened()
     assert driver.name == "gpio-pps /dev/gpiochip0 18"
     assert driver.fileno() == chip.fd
-    settings = SimpleNamespace(edge_detection=wanted, event_clock="realtime")
+    settings = SimpleNamespace(edge_detection="both", event_clock="realtime")
     assert chip.asked == ("/dev/gpiochip0", "pints", {18: settings})
     driver.close()
     assert chip.released
 
 
-def test_each_edge_is_a_pulse(chip: Chip) -> None:
-    driver = opened()
+@pytest.mark.parametrize(("edge", "mine"), [("assert", "rising"), ("clear", "falling")])
+def test_each_edge_of_its_kind_is_a_pulse(chip: Chip, edge: str, mine: str) -> None:
+    driver = opened(edge)
     assert list(driver.reports()) == []
-    chip.stamps = [START * NS + 5, START * NS + NS, (START - 3600) * NS]
-    assert [p.at.real - START * NS for p in driver.reports()] == [5, NS]  # type: ignore[union-attr]
+    other = "falling" if mine == "rising" else "rising"
+    times = [(mine, 5), (other, NS // 10), (mine, NS), (mine, -3600 * NS)]
+    chip.edges = [(kind, START * NS + time) for kind, time in times]
+    first, second = driver.reports()
+    assert isinstance(first, Pulse)
+    assert isinstance(second, Pulse)
+    assert [p.at.real - START * NS for p in (first, second)] == [5, NS]
+    assert first.after is None, "the other edge was never seen"
+    assert second.after == pytest.approx(0.9)
     chip.fails = OSError(19, "No such device")
     with pytest.raises(DeviceError, match="No such device"):
         driver.reports()

@@ -57,6 +57,7 @@ class Kernel:
         self.edges = {"assert": (0, 0), "clear": (0, 0)}
         """Sequence number and ns."""
         self.fails = 0
+        self.refuses = 0
 
     def edge(self, name: str, real: int) -> None:
         self.edges[name] = (self.edges[name][0] + 1, real)
@@ -66,6 +67,8 @@ class Kernel:
         assert request >> 8 & 0xFF == ord("p")
         if self.fails:
             raise OSError(self.fails, os.strerror(self.fails))
+        if request & 0xFF == self.refuses:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         match request & 0xFF, request >> 30:
             case 0xA1, 2:
                 held = self.kparams(1, self.mode)
@@ -146,6 +149,7 @@ def test_each_pulse_once(machine: Machine) -> None:
     machine.kernel.edge("assert", START * NS - NS)  # an old one
     driver = machine.open()
     assert driver.name == f"pps {machine.path}"
+    assert machine.kernel.mode == 0x1003, "the other edge tells how long pulses are"
     assert driver.fileno() == -1
     assert list(driver.reports()) == []
     machine.clock.now = 2.5
@@ -167,6 +171,41 @@ def test_the_other_edge(machine: Machine) -> None:
     machine.kernel.edge("clear", (START + 1) * NS + 5)
     (pulse,) = driver.reports()
     assert pulse.at.real == (START + 1) * NS + 5
+    assert pulse.after == pytest.approx(5e-9)
+
+
+@pytest.mark.parametrize(
+    ("edge", "other", "after"), [("assert", -0.9, 0.9), ("assert", 0.1, 0.9), ("clear", -0.1, 0.1)]
+)
+def test_how_long_after_the_other_edge(
+    machine: Machine, edge: str, other: float, after: float
+) -> None:
+    """The other edge may be seen of the pulse before, or of this one already."""
+    driver = machine.open(edge)
+    machine.clock.now = 2.5
+    opposite = "clear" if edge == "assert" else "assert"
+    machine.kernel.edge(opposite, (START + 2) * NS + round(other * NS))
+    machine.kernel.edge(edge, (START + 2) * NS)
+    (pulse,) = driver.reports()
+    assert pulse.after == pytest.approx(after)
+
+
+def test_a_kernel_that_sees_one_edge(machine: Machine) -> None:
+    """An overlay without capture_clear."""
+    machine.kernel.able = 0x1001
+    driver = machine.open()
+    machine.clock.now = 2.5
+    machine.kernel.edge("assert", (START + 2) * NS)
+    (pulse,) = driver.reports()
+    assert pulse.after is None
+
+
+def test_the_other_edge_is_worth_no_failure(machine: Machine) -> None:
+    """Without CAP_SYS_TIME nothing is set."""
+    machine.kernel.refuses = 0xA2
+    machine.open("assert")
+    with pytest.raises(DeviceError, match="not permitted"):
+        machine.open("clear")
 
 
 def test_an_edge_that_is_not_seen(machine: Machine) -> None:

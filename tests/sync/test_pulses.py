@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pints.drivers import Sawtooth
+from pints.drivers import Pulse, Sawtooth
 from pints.sample import Sample
 from pints.sync.pulses import BATCH, UNMISTAKABLE, WINDOW, Filter, Numbering, Span, Tick
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds, seconds
@@ -35,22 +35,22 @@ def known(time: float, doubt: float = 0.01, off: float = 0.0) -> Span:
 @pytest.mark.parametrize("off", [-0.3, 0.0, 0.3])
 def test_others_say_which_second_it_is(off: float) -> None:
     """As long as they know it to less than half of one."""
-    tick = Numbering("pps").number(at(7.0), MICROSECOND, known(7.0, 0.35, off), 0.0)
+    tick = Numbering("pps").number(Pulse(at(7.0), MICROSECOND), known(7.0, 0.35, off), 0.0)
     assert tick is not None
     assert tick.time == START + 7 * NS
 
 
 def test_who_does_not_know_gives_no_number() -> None:
     numbering = Numbering("pps")
-    assert numbering.number(at(7.0), MICROSECOND, None, 0.0) is None
+    assert numbering.number(Pulse(at(7.0), MICROSECOND), None, 0.0) is None
     doubt = UNMISTAKABLE + 0.01
-    assert numbering.number(at(7.0), MICROSECOND, known(7.0, doubt), 0.0) is None
+    assert numbering.number(Pulse(at(7.0), MICROSECOND), known(7.0, doubt), 0.0) is None
     assert not numbering.complaint
 
 
 @pytest.mark.parametrize("late", [0.2, -0.05, 1.3e-6])
 def test_an_offset_is_taken_off(late: float) -> None:
-    tick = Numbering("pps").number(at(7.0 + late), MICROSECOND, known(7.0 + late), late)
+    tick = Numbering("pps").number(Pulse(at(7.0 + late), MICROSECOND), known(7.0 + late), late)
     assert tick is not None
     assert tick.time == START + 7 * NS + nanoseconds(late)
 
@@ -58,9 +58,9 @@ def test_an_offset_is_taken_off(late: float) -> None:
 def test_a_pulse_where_no_second_begins_is_none() -> None:
     numbering = Numbering("pps")
     for n in range(3):
-        assert numbering.number(at(n + 0.02), MICROSECOND, known(n + 0.02), 0.0) is None
+        assert numbering.number(Pulse(at(n + 0.02), MICROSECOND), known(n + 0.02), 0.0) is None
     assert not numbering.complaint, "some spurious edges are nothing to speak of"
-    assert numbering.number(at(3.0), MICROSECOND, known(3.0), 0.0) is not None
+    assert numbering.number(Pulse(at(3.0), MICROSECOND), known(3.0), 0.0) is not None
     assert not numbering.astray
 
 
@@ -74,14 +74,33 @@ def test_a_pulse_where_no_second_begins_is_none() -> None:
 def test_one_that_is_always_off_is_named(off: float, said: str) -> None:
     numbering = Numbering("pps")
     for n in range(4):
-        assert numbering.number(at(n + off), MICROSECOND, known(n + off), 0.0) is None
+        assert numbering.number(Pulse(at(n + off), MICROSECOND), known(n + off), 0.0) is None
     assert said in numbering.complaint
+
+
+def test_an_edge_that_ends_pulses_is_named() -> None:
+    """Though nobody knows the time well enough to miss a tenth of a second."""
+    numbering = Numbering("pps")
+    for n in range(4):
+        pulse = Pulse(at(n + 0.1), MICROSECOND, after=0.1)
+        assert numbering.number(pulse, known(n + 0.1, 0.35), 0.0) is None
+    assert numbering.complaint == "pps: this edge ends pulses of 100 ms: not followed; set edge"
+    pulse = Pulse(at(4.0), MICROSECOND, after=0.9)
+    assert numbering.number(pulse, known(4.0, 0.35), 0.0) is not None
+    assert not numbering.complaint
+
+
+def test_who_knows_how_long_pulses_are_may_follow_their_end() -> None:
+    pulse = Pulse(at(7.1), MICROSECOND, after=0.1)
+    tick = Numbering("pps").number(pulse, known(7.1, 0.35), 0.1)
+    assert tick is not None
+    assert tick.time == START + 7 * NS + nanoseconds(0.1)
 
 
 def test_random_edges_are_no_other_source() -> None:
     numbering = Numbering("pps")
     for n, off in enumerate((0.1, 0.3, -0.2, 0.4)):
-        numbering.number(at(n + off), MICROSECOND, known(n + off), 0.0)
+        numbering.number(Pulse(at(n + off), MICROSECOND), known(n + off), 0.0)
     assert not numbering.complaint
 
 
