@@ -29,6 +29,8 @@ from pints.shell.software_clock import SoftwareClock
 from pints.timescale import HOUR, NS, Instant
 
 ROOT = Path(__file__).parent.parent
+PATIENCE = 60.0
+"""Seconds for a daemon to start, on a machine that has much else to do."""
 
 
 class Device:
@@ -77,7 +79,7 @@ class Device:
 
     def ask(self, command: str, **words: Any) -> dict[str, Any]:
         """A status command's document; waits for the daemon to have started."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 return ask(self.socket, {"command": command, **words}, timeout=30)
