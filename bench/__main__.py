@@ -10,7 +10,7 @@ from bench.programs import MissingError
 
 BENCHMARKS = (
     "restore", "writes", "worker", "filter", "replies", "loopback", "verified", "memory", "wakeups",
-    "gps", "refclock", "accuracy", "month", "lived",
+    "drivers", "gps", "refclock", "accuracy", "month", "lived",
 )  # fmt: skip
 """Modules of this package, the longest last.  Each has GOAL and `measure(runs)`, where `runs`
 of 0 means as many as it needs."""
