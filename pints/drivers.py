@@ -52,6 +52,9 @@ class RtcReading:
     its battery is low)."""
     temperature: float | None = None
     """Of the chip, degrees Celsius, where it has a thermometer."""
+    shared: bool = False
+    """Others set it as well, and leave no trace: the kernel, while the system's clock counts as
+    synchronized.  What it says proves nothing."""
 
 
 class RealTimeClock(Protocol):

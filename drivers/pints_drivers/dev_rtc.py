@@ -65,7 +65,7 @@ class KernelRtc:
             flags, time = (*flags, UNSET), midnight(2000, 1, 1)
         warnings = tuple(name for name, mask in VOLTAGES.items() if voltage & mask)
         middle = Instant(time + NS // 2)
-        return RtcReading(middle, 0.5 + took, flags, before, UNKNOWN, warnings)
+        return RtcReading(middle, 0.5 + took, flags, before, UNKNOWN, warnings, shared=True)
 
     def write(self, time: Instant) -> None:
         """Set it to the nearest second, which starts now."""

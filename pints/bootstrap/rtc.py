@@ -2,7 +2,8 @@
 
 What this guarantees:
 - a chip is independent evidence only if pints set it last, from ratcheted time, and nothing
-  about its reading says otherwise; any other chip proves nothing (`Strength.LOCAL`);
+  about its reading says otherwise; any other chip proves nothing (`Strength.LOCAL`), nor does one
+  that the kernel sets as well, which does so as soon as the time is verified;
 - the interval contains true time as long as the chip keeps to its stability and nobody sets
   it; somebody who does is noticed as soon as true time is known (`learn`);
 - drift is measured over a day or more, and what is known of it is an interval: a measurement
@@ -204,6 +205,8 @@ def _corrected(
     """True time by a chip that pints set, and its error in seconds; None for any other, and
     for a reading that such a chip cannot have come to."""
     if calibration is None or not calibration.ratcheted or calibration.chip != chip:
+        return None
+    if reading.shared:
         return None
     run = seconds(reading.time - calibration.set_at) - calibration.offset
     passed = run / (1 + calibration.drift)

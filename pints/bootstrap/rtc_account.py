@@ -43,4 +43,5 @@ def rtc_account(
         "stability_ppm": reading.stability * 1e6,
         "set_at": iso(known.set_at) if known else None,
         "set_by_pints": bool(known and known.ratcheted),
+        "shared": reading.shared,
     }

@@ -121,6 +121,8 @@ def _drift(told: Document) -> str:
 
 
 def _set(told: Document) -> str:
+    if told["shared"]:
+        return "by the kernel as well: it restores the clock and proves nothing"
     if told["set_by_pints"]:
         return f"by pints, {told['set_at']}: it confirms or disputes the witnesses"
     return "not by pints: it restores the clock and proves nothing"

@@ -153,6 +153,19 @@ def test_a_chip_without_compensation_says_so() -> None:
     assert evidence(bare, measured).error == pytest.approx(30 * DAY * 31e-6, rel=0.2)
 
 
+def test_what_the_kernel_sets_as_well_proves_nothing() -> None:
+    """It does so when the time is verified, which somebody who owns expired keys may have done."""
+    shared = replace(said(NOW), shared=True)
+    heard = rtc_evidence(CHIP, shared, fresh(), FLOORS)
+    assert isinstance(heard, Evidence)
+    assert heard.strength is Strength.LOCAL
+    assert heard.low is not None
+    assert heard.high is not None
+    assert heard.low <= NOW <= heard.high
+    refused = rtc_evidence(CHIP, replace(shared, flags=("OSF",)), fresh(), FLOORS)
+    assert isinstance(refused, Refusal)
+
+
 def test_what_setting_it_left_over_is_taken_off() -> None:
     month = later(NOW, 30 * DAY)
     reading = RtcReading(later(month, 1.4), 0.01, (), AT)

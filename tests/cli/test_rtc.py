@@ -31,6 +31,7 @@ TOLD: dict[str, Any] = {
     "stability_ppm": 2.0,
     "set_at": "2026-11-01T00:00:00Z",
     "set_by_pints": True,
+    "shared": False,
 }
 
 
@@ -44,6 +45,12 @@ def test_a_good_chip() -> None:
         "Drift           : 1.23 ppm slow, +- 0.21, and 2 as temperature goes",
         "Set             : by pints, 2026-11-01T00:00:00Z: it confirms or disputes the witnesses",
     ]
+
+
+def test_a_chip_of_the_kernels() -> None:
+    assert rtc_text(TOLD | {"shared": True}).splitlines()[-1] == (
+        "Set             : by the kernel as well: it restores the clock and proves nothing"
+    )
 
 
 def test_a_strangers_chip_without_power() -> None:

@@ -77,6 +77,7 @@ def test_it_is_read(kernel: Kernel, device: str) -> None:
     assert (said.time, said.flags, said.at) == (TIME + NS // 2, (), CLOCK.read())
     assert said.error == pytest.approx(0.5)
     assert said.stability == 100e-6
+    assert said.shared, "the kernel sets it when it likes"
 
 
 @pytest.mark.parametrize(("part", "second"), [(0, 0), (0.4, 0), (0.6, 1)])
