@@ -26,8 +26,9 @@ demo: $(STAMP) ## set up, then show the whole story: a Pi that wakes in the past
 test: $(STAMP) ## set up, then run all tests
 	$(PYTEST) $(ARGS)
 
-worlds: $(STAMP) ## live other random worlds than the tests do; prints the seed of any that fails
-	PINTS_WORLDS=$(SEEDS) $(PYTEST) -k other_worlds tests/world/test_random.py $(ARGS)
+worlds: $(STAMP) ## live other random worlds than the tests do, and lose power in more; prints what fails
+	PINTS_WORLDS=$(SEEDS) PINTS_POWER_SEEDS=2 $(PYTEST) -k "other_worlds or test_power" \
+		tests/world/test_random.py tests/world/test_power.py $(ARGS)
 
 boot: $(STAMP) peers deb ## boot the package on a real kernel that has no clock (root)
 	scripts/debian-tree.sh device true

@@ -36,7 +36,7 @@ ONE = os.environ.get("PINTS_WORLD")
 """A seed to live again."""
 MORE = int(os.environ.get("PINTS_WORLDS", "0"))
 """So many new seeds to live."""
-FIXED, BLOCK = 120, 24
+FIXED, BLOCK = 60, 12
 """Seeds that CI lives, and how many of them are one test."""
 GAPS = (0.005, 0.03, 0.3, 2.0, 20.0, 300.0, 1.1 * HOUR)
 LIES = (-2 * YEAR, -30 * DAY, -HOUR, -1.5, 0.05, 1.5, HOUR, 2 * YEAR)
