@@ -10,6 +10,7 @@ import fcntl
 import os
 import termios
 from collections.abc import Iterable
+from contextlib import suppress
 
 from serial import Serial, SerialException
 
@@ -117,7 +118,9 @@ class Gps:
         )
 
     def close(self) -> None:
-        """Let go of the port."""
+        """Let go of the port, which stays shut for others as long as anybody has it open."""
+        with suppress(OSError):
+            fcntl.ioctl(self._port, termios.TIOCNXCL)
         self._port.close()
 
     def _open(self, device: str) -> Serial:
