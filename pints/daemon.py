@@ -345,14 +345,22 @@ class Daemon:
                     raise PintsError("only root may set the time", "sudo pints settime ...")
                 self._do(self.core.set_time(_instant(request.get("time")), self.clock.read()))
                 reply(self.reporter.answer("status"))
-            case "rtc-trim":
+            case "rtc-set" | "rtc-trim" as command:
+                what = command.removeprefix("rtc-")
                 if not reply.privileged:
                     raise PintsError(
-                        "only root may trim the real-time clock", "sudo pints rtc trim"
+                        f"only root may {what} the real-time clock", f"sudo pints rtc {what}"
                     )
-                reply(self._trim_rtc())
+                reply(self._set_rtc() if what == "set" else self._trim_rtc())
             case command:
                 reply(self.reporter.answer(str(command)))
+
+    def _set_rtc(self) -> dict[str, Any]:
+        told = self.reporter.answer("rtc")  # PintsError where there is none
+        if self.core.time_for_rtc(self.clock.read()) is None:
+            raise PintsError("the time is not anchored yet", "pints wait --for anchored")
+        self._do([SetRtc()])
+        return {"chip": told["chip"]}
 
     def _trim_rtc(self) -> dict[str, Any]:
         told = self.reporter.answer("rtc")  # PintsError where there is none

@@ -30,13 +30,14 @@ def add(subparsers: Any) -> None:
         help="the real-time clock: what it says, and which are there",
         description="Show the real-time clock: what it says, whether it vouches for that, how it "
         "drifts.  With `detect`, look for clocks at the addresses where they may be, without "
-        "writing to any, and print the lines that configure them.  With `trim`, have the daemon "
+        "writing to any, and print the lines that configure them.  With `set`, have the daemon set "
+        "it now, as it does by itself where that is worth it.  With `trim`, have the daemon "
         "take the drift that it has learned off the chip's own rate, for whoever else reads it.",
     )
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("show", "detect", "trim"),
+        choices=("show", "detect", "set", "trim"),
         default="show",
         help="default: %(default)s",
     )
@@ -51,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
         text = json.dumps({"found": [found_document(f) for f in found]}, indent=2)
         print(text if args.json else detect_text(found))
         return int(not any(f.drivers for f in found))
+    if args.what == "set":
+        done = ask(socket_path(args), {"command": "rtc-set"})
+        print(json.dumps(done, indent=2) if args.json else f"{done['chip']}: is being set")
+        return 0
     if args.what == "trim":
         done = ask(socket_path(args), {"command": "rtc-trim"})
         print(json.dumps(done, indent=2) if args.json else trim_text(done))

@@ -177,8 +177,9 @@ def test_a_daemon_tells_of_its_chip(tmp_path: Path, capsys: pytest.CaptureFixtur
         chip.write_text("")
         assert main(["rtc", "--socket", str(device.socket)]) == 0
         assert "not by pints" in capsys.readouterr().out
-        assert main(["rtc", "trim", "--socket", str(device.socket)]) == 1
-        assert "not anchored yet" in capsys.readouterr().err
+        for what in ("set", "trim"):
+            assert main(["rtc", what, "--socket", str(device.socket)]) == 1
+            assert "not anchored yet" in capsys.readouterr().err
 
 
 def test_a_daemon_without_a_chip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

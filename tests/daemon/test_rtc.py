@@ -99,22 +99,37 @@ def test_a_chip_that_comes_late_is_heard(board: Machinery) -> None:
     assert board.reading.flags == ("OSF",)
 
 
-def test_it_is_trimmed_by_root_alone(board: Machinery, monkeypatch: pytest.MonkeyPatch) -> None:
-    core = board.daemon.core
+def ask(board: Machinery, command: str, privileged: bool = True) -> dict[str, Any]:
+    """What the daemon answers at once."""
     answers: list[dict[str, Any]] = []
 
-    def ask(privileged: bool) -> None:
-        class Reply(SimpleNamespace):
-            def __call__(self, answer: dict[str, Any]) -> None:
-                answers.append(answer)
+    class Reply(SimpleNamespace):
+        def __call__(self, answer: dict[str, Any]) -> None:
+            answers.append(answer)
 
-        reply: Any = Reply(privileged=privileged)
-        board.daemon._on_request({"command": "rtc-trim"}, reply)
+    reply: Any = Reply(privileged=privileged)
+    board.daemon._on_request({"command": command}, reply)
+    (answer,) = answers
+    return answer
 
-    with pytest.raises(PintsError, match="only root"):
-        ask(False)
+
+def test_it_is_set_for_root_alone(board: Machinery, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PintsError, match="only root may set"):
+        ask(board, "rtc-set", privileged=False)
+    assert ask(board, "rtc-set") == {"chip": "ds3231 i2c-1 0x68"}
+    board.run(2)
+    assert board.daemon.reporter.answer("rtc")["flags"] == []
+    monkeypatch.setattr(board.daemon.core, "time_for_rtc", lambda now: None)
     with pytest.raises(PintsError, match="not anchored yet"):
-        ask(True)
+        ask(board, "rtc-set")
+
+
+def test_it_is_trimmed_by_root_alone(board: Machinery, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = board.daemon.core
+    with pytest.raises(PintsError, match="only root may trim"):
+        ask(board, "rtc-trim", privileged=False)
+    with pytest.raises(PintsError, match="not anchored yet"):
+        ask(board, "rtc-trim")
     changes: list[float] = []
     monkeypatch.setattr(core, "rtc_drift_to_trim", lambda: 1.23e-6)
 
@@ -123,9 +138,9 @@ def test_it_is_trimmed_by_root_alone(board: Machinery, monkeypatch: pytest.Monke
         return [SetRtc()]
 
     monkeypatch.setattr(core, "rtc_trimmed", trimmed)
-    ask(True)
+    done = ask(board, "rtc-trim")
+    assert done == {"chip": "ds3231 i2c-1 0x68", "change_ppm": pytest.approx(-1.2)}
     board.run(2)
     assert changes == [pytest.approx(-1.2e-6)]
-    assert answers == [{"chip": "ds3231 i2c-1 0x68", "change_ppm": pytest.approx(-1.2)}]
     assert board.chip.registers[0x10] == 12
     assert board.daemon.reporter.answer("rtc")["flags"] == []
