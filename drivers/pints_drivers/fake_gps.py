@@ -14,16 +14,14 @@ it is told, whenever it is asked to `tick`.
 import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from stat import S_ISFIFO
 
 from pints.drivers import Fix, MachineClock, RefclockConfig
 from pints.errors import DeviceError
 from pints.timescale import DAY, Instant, Reading, nanoseconds
+from pints_drivers.fifo import Fifo
 
 ROLLOVER = nanoseconds(1024 * 7 * DAY)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LONGEST = 256
-"""A line longer than this many bytes is none."""
 
 
 class MemoryGps:
@@ -77,40 +75,21 @@ class FakeGps:
 
     def __init__(self, config: RefclockConfig, clock: MachineClock) -> None:
         self.name = config.id
-        self._path = config.device
         self._clock = clock
-        self._line = b""
-        try:
-            # Open for writing as well, a FIFO does not end with each of its writers.
-            self._file = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as e:
-            raise self._error(e.strerror or "cannot be opened") from None
-        if not S_ISFIFO(os.fstat(self._file).st_mode):
-            os.close(self._file)
-            raise self._error("not a FIFO")
+        self._fifo = Fifo(self.name, config.device)
 
     def fileno(self) -> int:
         """The FIFO's."""
-        return self._file
+        return self._fifo.fileno()
 
     def reports(self) -> Iterable[Fix]:
-        """Every line that came; the last one may be incomplete and is kept for later."""
+        """A fix for each line that came."""
         at = self._clock.read()
-        if os.fstat(self._file).st_nlink == 0:
-            raise self._error("unplugged")
-        try:
-            heard = os.read(self._file, 4096)
-        except BlockingIOError:
-            return []
-        *lines, rest = (self._line + heard).split(b"\n")
-        self._line = rest if len(rest) <= LONGEST else b""
-        if b"unplug" in lines:
-            raise self._error("unplugged")
-        return [self._fix(line, at) for line in lines if line]
+        return [self._fix(line, at) for line in self._fifo.lines() if line]
 
     def close(self) -> None:
         """Close the FIFO; it stays where it is."""
-        os.close(self._file)
+        self._fifo.close()
 
     def _fix(self, line: bytes, at: Reading) -> Fix:
         try:
@@ -121,7 +100,4 @@ class FakeGps:
             microseconds = (moment - EPOCH) // timedelta(microseconds=1)
             return Fix(Instant(microseconds * 1000), float(error), at)
         except ValueError:
-            raise self._error(f"not a time and an error: {line[:40]!r}") from None
-
-    def _error(self, what: str) -> DeviceError:
-        return DeviceError(f"{self.name}: {what}", f"mkfifo {self._path or 'PATH'}")
+            raise self._fifo.error(f"not a time and an error: {line[:40]!r}") from None

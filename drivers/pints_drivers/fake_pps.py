@@ -7,14 +7,11 @@ came then, an empty line one that comes now, and `unplug` pulls it out.
 
 import os
 from collections.abc import Iterable
-from stat import S_ISFIFO
 
 from pints.drivers import MachineClock, Pulse, RefclockConfig
 from pints.errors import DeviceError
 from pints.timescale import NS, Reading
-
-LONGEST = 256
-"""A line longer than this many bytes is none."""
+from pints_drivers.fifo import Fifo
 
 
 class MemoryPulses:
@@ -56,45 +53,25 @@ class FakePps:
 
     def __init__(self, config: RefclockConfig, clock: MachineClock) -> None:
         self.name = config.id
-        self._path = config.device
         self._clock = clock
-        self._line = b""
-        try:
-            # Open for writing as well, a FIFO does not end with each of its writers.
-            self._file = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as e:
-            raise self._error(e.strerror or "cannot be opened") from None
-        if not S_ISFIFO(os.fstat(self._file).st_mode):
-            os.close(self._file)
-            raise self._error("not a FIFO")
+        self._fifo = Fifo(self.name, config.device)
 
     def fileno(self) -> int:
         """The FIFO's."""
-        return self._file
+        return self._fifo.fileno()
 
     def reports(self) -> Iterable[Pulse]:
-        """Every line that came; the last one may be incomplete and is kept for later."""
+        """A pulse for each line that came."""
         now = self._clock.read()
-        try:
-            heard = os.read(self._file, 4096)
-        except BlockingIOError:
-            return []
-        *lines, rest = (self._line + heard).split(b"\n")
-        self._line = rest if len(rest) <= LONGEST else b""
-        if b"unplug" in lines:
-            raise self._error("unplugged")
-        placed = [self._stamp(line) if line else now for line in lines]
+        placed = [self._stamp(line) if line else now for line in self._fifo.lines()]
         return [Pulse(at, 1e-6) for at in placed if at is not None]
 
     def close(self) -> None:
         """Close the FIFO; it stays where it is."""
-        os.close(self._file)
+        self._fifo.close()
 
     def _stamp(self, line: bytes) -> Reading | None:
         whole, _, rest = line.partition(b".")
         if not (whole.isdigit() and len(whole) <= 12 and (rest + b"0").isdigit()):
-            raise self._error(f"not a time: {line[:40]!r}")
+            raise self._fifo.error(f"not a time: {line[:40]!r}")
         return self._clock.stamp(int(whole) * NS + int(rest[:9].ljust(9, b"0")))
-
-    def _error(self, what: str) -> DeviceError:
-        return DeviceError(f"{self.name}: {what}", f"mkfifo {self._path or 'PATH'}")
