@@ -54,10 +54,8 @@ class BoardRtc:
     def read(self) -> Named | None:
         """What it says, under its name; None where it says nothing.  What it says more exactly
         follows."""
-        read = self.look()
-        if read is None:
-            self._later(REOPEN, self._look_for_it)
-        else:
+        read = self._look_or_wait()
+        if read is not None:
             self._refine(Ticks(read[1]), self._heard.refined)
         return read
 
@@ -102,6 +100,13 @@ class BoardRtc:
             self._loop.cancel(self._timer)
         self._timer = self._loop.call_at(after(self._clock.boot(), delay), call)
 
+    def _look_or_wait(self) -> Named | None:
+        """Look at it; where it does not answer, again later."""
+        read = self.look()
+        if read is None:
+            self._later(REOPEN, self._look_for_it)
+        return read
+
     def _look_for_it(self) -> None:
         read = self.read()
         if read is not None:
@@ -112,9 +117,8 @@ class BoardRtc:
         self._later(seconds(ticks.next(now) - now), partial(self._read_again, ticks, report))
 
     def _read_again(self, ticks: Ticks, report: Callable[[RtcReading], None]) -> None:
-        read = self.look()
+        read = self._look_or_wait()
         if read is None:
-            self._later(REOPEN, self._look_for_it)
             return
         ticks.hear(read[1])
         if ticks.found:
@@ -130,7 +134,7 @@ class BoardRtc:
             self.close()
             self._later(REOPEN, self._look_for_it)
             return
-        read = self.look()
+        read = self._look_or_wait()
         if read is not None:
             self._refine(Ticks(read[1]), self._heard.written)
             self._heard.written(read[1])
