@@ -90,6 +90,10 @@ class RtcConfig:
     )
 
 
+def _device_id(driver: str, device: str, pin: int) -> str:
+    return " ".join(filter(None, (driver, device, str(pin) if pin >= 0 else "")))
+
+
 @dataclass(frozen=True, slots=True)
 class RefclockConfig:
     """[[refclock]]: a receiver that tells the time by itself."""
@@ -117,8 +121,7 @@ class RefclockConfig:
     @property
     def id(self) -> str:
         """Names it everywhere."""
-        pin = str(self.pin) if self.pin >= 0 else ""
-        return " ".join(filter(None, (self.driver, self.device, pin)))
+        return _device_id(self.driver, self.device, self.pin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,7 @@ class OutputConfig:
     @property
     def id(self) -> str:
         """Names it in the log."""
-        pin = str(self.pin) if self.pin >= 0 else ""
-        return " ".join(filter(None, (self.driver, self.device, pin)))
+        return _device_id(self.driver, self.device, self.pin)
 
 
 @dataclass(frozen=True, slots=True)

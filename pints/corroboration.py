@@ -24,7 +24,7 @@ from pints.bootstrap.rtc import (
 )
 from pints.config import Config
 from pints.drivers import RtcReading
-from pints.errors import PintsError
+from pints.errors import NotAnchoredError, PintsError
 from pints.receivers import Receivers
 from pints.roughtime_poll import RoughtimePoll
 from pints.saving import MALFEASANCE_FILE, RTC_FILE
@@ -142,7 +142,7 @@ class Corroboration:
         could not be set afterwards (R7)."""
         known = self.calibration
         if not self._bootstrap.anchored:
-            raise PintsError("the time is not anchored yet", "pints wait --for anchored")
+            raise NotAnchoredError
         if known is None or known.chip != self.chip or known.drift_error >= UNMEASURED:
             raise PintsError("its drift is not measured yet", "that takes a day: pints rtc")
         return known.drift

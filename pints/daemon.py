@@ -37,7 +37,7 @@ from pints.address import Address
 from pints.bootstrap.states import State
 from pints.config import Config
 from pints.core import Core
-from pints.errors import DeviceError, PintsError
+from pints.errors import DeviceError, NotAnchoredError, PintsError
 from pints.frozen import dataclass
 from pints.remember import Attempts, Keeper, remember
 from pints.report import Reporter
@@ -358,7 +358,7 @@ class Daemon:
     def _set_rtc(self) -> dict[str, Any]:
         told = self.reporter.answer("rtc")  # PintsError where there is none
         if self.core.time_for_rtc(self.clock.read()) is None:
-            raise PintsError("the time is not anchored yet", "pints wait --for anchored")
+            raise NotAnchoredError
         self._do([SetRtc()])
         return {"chip": told["chip"]}
 

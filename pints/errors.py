@@ -43,3 +43,10 @@ class UntrustedTimeError(PintsError):
     def __init__(self, rule: str, message: str, hint: str = "") -> None:
         super().__init__(f"{rule}: {message}", hint)
         self.rule = rule
+
+
+class NotAnchoredError(PintsError):
+    """What was asked for takes anchored time (R7)."""
+
+    def __init__(self) -> None:
+        super().__init__("the time is not anchored yet", "pints wait --for anchored")

@@ -37,7 +37,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("show", "detect", "set", "trim"),
+        choices=("show", "detect", *ORDERS),
         default="show",
         help="default: %(default)s",
     )
@@ -52,13 +52,9 @@ def run(args: argparse.Namespace) -> int:
         text = json.dumps({"found": [found_document(f) for f in found]}, indent=2)
         print(text if args.json else detect_text(found))
         return int(not any(f.drivers for f in found))
-    if args.what == "set":
-        done = ask(socket_path(args), {"command": "rtc-set"})
-        print(json.dumps(done, indent=2) if args.json else f"{done['chip']}: is being set")
-        return 0
-    if args.what == "trim":
-        done = ask(socket_path(args), {"command": "rtc-trim"})
-        print(json.dumps(done, indent=2) if args.json else trim_text(done))
+    if args.what in ORDERS:
+        done = ask(socket_path(args), {"command": f"rtc-{args.what}"})
+        print(json.dumps(done, indent=2) if args.json else ORDERS[args.what](done))
         return 0
     return show(lambda: document(args), rtc_text, lambda told: int(bool(told["flags"])), args)
 
@@ -133,6 +129,11 @@ def _set(told: Document) -> str:
     return "not by pints: it restores the clock and proves nothing"
 
 
+def set_text(done: Document) -> str:
+    """What is being done."""
+    return f"{done['chip']}: is being set"
+
+
 def trim_text(done: Document) -> str:
     """What was done."""
     change = done["change_ppm"]
@@ -141,6 +142,10 @@ def trim_text(done: Document) -> str:
     return (
         f"{done['chip']}: {abs(change):.2f} ppm {'faster' if change > 0 else 'slower'} from now on"
     )
+
+
+ORDERS = {"set": set_text, "trim": trim_text}
+"""What only the daemon does to a chip, and how that is told."""
 
 
 def detect_text(found: list[FoundRtc]) -> str:
