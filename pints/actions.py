@@ -2,7 +2,7 @@
 
 from pints.address import Address
 from pints.bootstrap.belief import Belief
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Boot, Instant
 from pints.worker.messages import Task
 

@@ -1,6 +1,6 @@
 """Where packets go."""
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What is left of a certificate chain once it was checked: when it is good, and whose it is."""
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Instant
 
 

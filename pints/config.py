@@ -11,7 +11,7 @@ from dataclasses import MISSING, fields, replace
 from typing import Any, cast
 
 from pints.errors import ConfigError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.options import build, build_rows, nearest, one_line, option, row_table, type_name
 
 log = logging.getLogger("pints")

@@ -38,7 +38,7 @@ from pints.bootstrap.states import State
 from pints.config import Config
 from pints.core import Core
 from pints.errors import DeviceError, NotAnchoredError, PintsError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.remember import Attempts, Keeper, remember
 from pints.report import Reporter
 from pints.shell.board import board_id

@@ -15,7 +15,7 @@ from pints.config import OutputConfig as OutputConfig
 from pints.config import RefclockConfig as RefclockConfig
 from pints.config import RtcConfig as RtcConfig
 from pints.errors import ConfigError, DeviceError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.options import nearest
 from pints.sample import LEAP_UNKNOWN as LEAP_UNKNOWN
 from pints.timescale import NS, Instant, Reading

@@ -6,7 +6,7 @@ One piece serves the bootstrap's quorum and the choice of truechimers alike.
 from collections.abc import Hashable, Mapping
 from typing import Generic, TypeVar
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 
 Key = TypeVar("Key", bound=Hashable)
 

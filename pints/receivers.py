@@ -13,7 +13,7 @@ from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.gps import Fixes, fix_sample, unfold
 from pints.config import RefclockConfig, locks
 from pints.drivers import Fix, Pulse, Report, Sawtooth
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL
 from pints.sync.pulses import UNMISTAKABLE, Filter, Numbering, Span, Tick

@@ -8,7 +8,7 @@ from pints.bootstrap.record import QuorumRecord
 from pints.client.names import Names
 from pints.client.retry import Backoff
 from pints.client.session import SavedSession
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sync.crystal import FREQUENCY_PRIOR
 
 if TYPE_CHECKING:

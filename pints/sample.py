@@ -1,6 +1,6 @@
 """One measurement of a server's clock, free of the clock that took it."""
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Boot, Instant, Raw
 
 LEAP_UNKNOWN = 3

@@ -12,7 +12,7 @@ seconds.  Three timescales exist, each a type of its own, so that mypy refuses t
 
 from typing import NewType
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 
 Instant = NewType("Instant", int)
 Boot = NewType("Boot", int)

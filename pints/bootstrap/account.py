@@ -18,7 +18,7 @@ from pints.bootstrap.restoring import OPERATOR
 from pints.bootstrap.rules import CONFIRMS_WITHIN, FUTURE_TOLERANCE, RULES, Refusal
 from pints.bootstrap.witness import groups
 from pints.chain import Window
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Boot, Instant, iso, nanoseconds, seconds, span
 
 

@@ -1,7 +1,7 @@
 """Floors and belief: the instants before which, and the interval within which, true time lies."""
 
 from pints.errors import StateError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import NS, YEAR, Boot, Instant, nanoseconds, seconds
 
 DRIFT_UNSTEERED = 500e-6

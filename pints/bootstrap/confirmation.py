@@ -10,7 +10,7 @@ from pints.bootstrap.belief import DRIFT_UNSTEERED, Belief
 from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.quorum import Finding, Testimony
 from pints.bootstrap.rules import CONFIRMS_WITHIN
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Boot
 
 

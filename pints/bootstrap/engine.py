@@ -31,7 +31,7 @@ from pints.bootstrap.states import Basis, Event, State, follow
 from pints.bootstrap.witness import Identity, groups
 from pints.chain import Chain, Window
 from pints.config import BootstrapConfig
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sample import Sample
 from pints.timescale import HOUR, Boot, Instant, Reading, iso, nanoseconds, seconds, span
 

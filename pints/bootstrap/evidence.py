@@ -8,7 +8,7 @@ the only ones that can verify.
 from dataclasses import replace
 from enum import Enum
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Boot, Instant, iso, nanoseconds, seconds, span
 
 

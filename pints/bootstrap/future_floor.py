@@ -13,7 +13,7 @@ from dataclasses import replace
 from pints.actions import Log
 from pints.bootstrap.belief import Floors
 from pints.bootstrap.quorum import Finding
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Boot, after, iso
 
 UNANIMOUS_FOR = 600.0

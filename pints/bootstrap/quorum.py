@@ -12,7 +12,7 @@ from pints.bootstrap.belief import Belief, Floors
 from pints.bootstrap.rules import Refusal
 from pints.bootstrap.witness import Identity, groups
 from pints.chain import Chain, Window
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Boot, Instant, nanoseconds, seconds, span
 
 DISAGREEMENT = 5e-3

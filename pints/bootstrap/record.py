@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from pints.errors import StateError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import DAY, Instant
 
 QUORUM_FILE = "quorum.json"

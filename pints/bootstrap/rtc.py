@@ -20,7 +20,7 @@ from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.rules import Refusal
 from pints.drivers import RtcReading
 from pints.errors import StateError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import DAY, HOUR, YEAR, Instant, iso, nanoseconds, seconds, span
 
 UNMEASURED = 100e-6

@@ -7,7 +7,7 @@ from typing import Any
 
 from pints.bootstrap.rtc import UNMEASURED, Calibration
 from pints.drivers import RtcReading
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import iso, seconds
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from pints.actions import Log
 from pints.bootstrap.belief import Belief, Floors
 from pints.chain import Chain, Window
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import DAY, HOUR, Instant, iso, nanoseconds, seconds, span
 
 

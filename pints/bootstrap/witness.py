@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pints.address import Address
 from pints.config import Config, SourceConfig
-from pints.frozen import dataclass
+from pints.lean import dataclass
 
 SECOND_LEVEL = frozenset("ac co com edu gob gov go gv mil ne net nom or org sch".split())
 """Labels under a country code that sell names to strangers.  A short list in place of the

@@ -20,7 +20,7 @@ from pints.client.schedule import Schedule
 from pints.client.session import Session
 from pints.config import SourceConfig
 from pints.errors import PeerError, WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sample import Sample
 from pints.timescale import Boot, Instant, Reading, seconds
 from pints.wire import ntp

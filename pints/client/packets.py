@@ -16,7 +16,7 @@ from dataclasses import replace
 from pints.address import Address
 from pints.client.session import Session
 from pints.errors import PeerError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sample import Sample
 from pints.timescale import NS, Boot, Instant, Raw, Reading, seconds
 from pints.wire import ntp, nts

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple, replace
 
 from pints.errors import StateError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import HOUR, Boot, after, nanoseconds
 
 KE_RETRY, KE_RETRY_FACTOR, KE_RETRY_MAX = 10.0, 1.5, 86400.0

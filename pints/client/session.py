@@ -13,7 +13,7 @@ from dataclasses import field
 from pints.address import Address
 from pints.chain import Chain, Window
 from pints.errors import StateError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import DAY, Instant, nanoseconds
 from pints.wire.aead import ALGORITHMS, Aead, Algorithm
 from pints.wire.nts import MAX_COOKIES, Keys

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import NS, Instant
 
 Y2000 = Instant(946_684_800 * NS)

@@ -20,7 +20,7 @@ from pints.config import Config, ServerConfig, SourceConfig, StateConfig
 from pints.demo.authority import Authority
 from pints.demo.world import Child, SharedTime, free_port
 from pints.errors import PintsError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, HOUR, NS, Instant, iso, nanoseconds, seconds, span
 

@@ -20,7 +20,7 @@ import binascii
 from collections.abc import Callable
 
 from pints.errors import StateError, WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import NS, Instant
 from pints.wire.aead import ALGORITHMS, SIV, TAG_LENGTH, Aead
 from pints.wire.nts import Keys

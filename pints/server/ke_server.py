@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from pints.errors import DeviceError, PintsError, StateError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.server.access import AllowList, pack
 from pints.server.cookies import RING, KeyRing
 from pints.server.ke_credentials import Credentials

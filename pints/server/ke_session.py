@@ -17,7 +17,7 @@ from enum import Enum
 from OpenSSL import SSL
 
 from pints.errors import WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.server.cookies import Entropy, KeyRing
 from pints.server.ke_credentials import NoAlpnError
 from pints.timescale import Boot, after

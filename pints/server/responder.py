@@ -19,7 +19,7 @@ added, so that a slow processor's cryptography does not look like a slow network
 from collections.abc import Callable
 
 from pints.errors import WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.server.cookies import NONCE_LENGTH, Entropy, KeyRing, Session
 from pints.timescale import Instant, seconds
 from pints.wire import extension, ntp, nts

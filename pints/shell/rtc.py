@@ -13,7 +13,7 @@ from pints.bootstrap.ticks import Ticks
 from pints.config import RtcConfig
 from pints.drivers import RealTimeClock, RtcReading
 from pints.errors import DeviceError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.shell.attempt import Attempt
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop, Timer

@@ -19,7 +19,7 @@ import struct
 
 from pints.address import Address
 from pints.errors import DeviceError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.shell.clock import Clock
 from pints.timescale import Reading
 

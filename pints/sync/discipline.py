@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Collection, Mapping
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sample import Sample
 from pints.sync.crystal import FREQUENCY_PRIOR, reach, strayed
 from pints.sync.estimator import Estimate, Estimator

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from operator import add, mul, sub
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sample import Sample
 from pints.sync import crystal
 from pints.sync.model import FREQUENCY, PHASE, Model

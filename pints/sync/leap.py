@@ -7,7 +7,7 @@ set back by a second (or, never yet, forward).
 
 from collections.abc import Collection, Mapping
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sample import LEAP_UNKNOWN
 from pints.timescale import DAY, Instant, civil, nanoseconds, seconds
 

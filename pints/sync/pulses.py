@@ -11,7 +11,7 @@ import math
 from collections import deque
 
 from pints.drivers import Pulse, Sawtooth
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sample import LEAP_UNKNOWN, Sample
 from pints.sync.crystal import MAX_FREQUENCY
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds, seconds, span

@@ -4,7 +4,7 @@ Guarantees: the slew takes away what is known to be wrong and no more; the clock
 backwards, and never faster or slower than MAX_SLEW from true rate.
 """
 
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.sync.crystal import MAX_FREQUENCY
 from pints.timescale import Raw, nanoseconds
 

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV, AESSIV
 
 from pints.errors import WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 
 AES_SIV_CMAC_256 = 15
 """IANA's number, as for the next."""

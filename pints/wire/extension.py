@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 
 from pints.errors import WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 
 MIN_LENGTH = 16
 """Of a whole field (RFC 7822 section 3)."""

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable, Sequence
 
 from pints.errors import WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256
 from pints.wire.ntp import NTP_PORT as NTP_PORT
 from pints.wire.nts import MAX_COOKIE_LENGTH, MAX_COOKIES

@@ -9,7 +9,7 @@ import math
 import struct
 
 from pints.errors import WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import NS, Instant
 
 VERSION = 4

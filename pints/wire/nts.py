@@ -9,7 +9,7 @@ from _operator import _compare_digest as compare_digest  # hmac's own, without h
 from collections.abc import Callable, Sequence
 
 from pints.errors import WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.wire import extension
 from pints.wire.aead import TAG_LENGTH, Aead
 from pints.wire.ntp import HEADER_LENGTH, Packet

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA512, Hash
 
 from pints.errors import WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import NS, Instant
 
 PORT = 2002

@@ -12,7 +12,7 @@ from typing import Any, NewType, get_args, get_origin
 from pints.address import Address
 from pints.chain import Chain
 from pints.errors import WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Instant
 
 MAX_LINE = 1 << 20

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 
 from pints.address import Address
 from pints.errors import PeerError, WireError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import Instant, nanoseconds
 from pints.wire.roughtime import (
     MAX_PACKET_LENGTH,

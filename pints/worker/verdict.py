@@ -39,7 +39,7 @@ from service_identity.cryptography import (
 
 from pints.chain import Chain, Window
 from pints.errors import ChainError
-from pints.frozen import dataclass
+from pints.lean import dataclass
 from pints.timescale import NS, Instant, iso
 from pints.worker.anchors import Anchors, names
 
