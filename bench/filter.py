@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from bench.series import Series, judge, show
-from pints.sample import Sample
 from pints.sync.discipline import Discipline
 from pints.sync.poll import PollControl
 from pints.timescale import DAY, NS, Boot, Instant, Raw, nanoseconds
+from pints.values.sample import Sample
 
 GOAL = "a day of 4 sources asked every 64 s <= 5 s of CPU time, all told"
 RUNS = 9

@@ -18,9 +18,9 @@ from bench.programs import MissingError, cpu, folder, peer, running
 from bench.series import Series, show
 from pints.demo.authority import Authority
 from pints.demo.world import free_port
+from pints.values.worker_tasks import Exchanged, ExchangeTask
 from pints.wire import ntp, nts
 from pints.wire.aead import ALGORITHMS, Aead
-from pints.worker.messages import Exchanged, ExchangeTask
 from pints.worker.run import inline
 from tests.chronyd import chronyd, host_now
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.programs import ROOT, folder, memory, seconds_to_exit
 from bench.series import Series, show
 from pints.demo.authority import Authority
-from pints.worker.messages import ExchangeTask, Failed, ResolveTask, Task, decode, encode
+from pints.values.worker_tasks import ExchangeTask, Failed, ResolveTask, Task, decode, encode
 from tests.ke_server import KeServer
 
 GOAL = "none of its own; it is part of `verified`"

@@ -1,10 +1,10 @@
 """What the core may ask of the shell: a closed set of values, carried out in `daemon`."""
 
-from pints.address import Address
-from pints.bootstrap.belief import Belief
 from pints.lean import dataclass
 from pints.timescale import Boot, Instant
-from pints.worker.messages import Task
+from pints.values.address import Address
+from pints.values.belief import Belief
+from pints.values.worker_tasks import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from pints.actions import (
     Steer,
 )
 from pints.bootstrap.engine import Bootstrap, Earlier
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.restoring import OPERATOR
 from pints.bootstrap.rules import Refusal
 from pints.bootstrap.states import State
@@ -35,7 +34,6 @@ from pints.config import Config
 from pints.errors import UntrustedTimeError
 from pints.exchanges import Exchanges
 from pints.remembered import Remembered
-from pints.sample import Sample
 from pints.saving import Saving
 from pints.steering import Steering
 from pints.sync.discipline import Discipline
@@ -50,7 +48,9 @@ from pints.timescale import (
     nanoseconds,
     seconds,
 )
-from pints.worker.messages import (
+from pints.values.evidence import Evidence, Strength
+from pints.values.sample import Sample
+from pints.values.worker_tasks import (
     Exchanged,
     Failed,
     Resolved,

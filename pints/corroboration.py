@@ -31,7 +31,7 @@ from pints.saving import MALFEASANCE_FILE, RTC_FILE
 from pints.sync.discipline import Discipline
 from pints.sync.slew import SlewAccount
 from pints.timescale import DAY, Boot, Reading, after, seconds
-from pints.worker.messages import Failed, Result, RoughtimeHeard
+from pints.values.worker_tasks import Failed, Result, RoughtimeHeard
 
 SLEPT = 1.0
 """The worker ages its readings by a clock that stops in sleep: by more than this, they are

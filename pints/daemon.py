@@ -33,7 +33,6 @@ from pints.actions import (
     Start,
     Steer,
 )
-from pints.address import Address
 from pints.bootstrap.states import State
 from pints.config import Config
 from pints.core import Core
@@ -53,7 +52,8 @@ from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp, hold_stamps
 from pints.shell.worker import InlineWorker, Worker
 from pints.timescale import NS, Boot, Instant, after
-from pints.worker.messages import Result
+from pints.values.address import Address
+from pints.values.worker_tasks import Result
 
 if TYPE_CHECKING:
     from pints.shell.devices import Devices

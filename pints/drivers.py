@@ -17,8 +17,8 @@ from pints.config import RtcConfig as RtcConfig
 from pints.errors import ConfigError, DeviceError
 from pints.lean import dataclass
 from pints.options import nearest
-from pints.sample import LEAP_UNKNOWN as LEAP_UNKNOWN
 from pints.timescale import NS, Instant, Reading
+from pints.values.sample import LEAP_UNKNOWN as LEAP_UNKNOWN
 
 
 class MachineClock(Protocol):

@@ -9,7 +9,6 @@ import math
 from dataclasses import replace
 
 from pints.actions import Action, Start
-from pints.address import Address
 from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.witness import OWN_NETWORK, Identity, identity, is_local
 from pints.client.association import Association
@@ -18,9 +17,10 @@ from pints.client.session import RENEW_AFTER, SavedSession, Session, revive
 from pints.config import SourceConfig
 from pints.errors import UntrustedTimeError
 from pints.timescale import DAY, HOUR, Reading, seconds
+from pints.values.address import Address
+from pints.values.worker_tasks import Exchanged, ExchangeTask, Resolved, ResolveTask, Result
 from pints.wire.aead import ALGORITHMS
 from pints.wire.ntp import NTP_PORT
-from pints.worker.messages import Exchanged, ExchangeTask, Resolved, ResolveTask, Result
 
 ENDS_SOON = DAY
 """Seconds before a certificate ends from which on a newer one is looked for."""

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pints import restore
-from pints.bootstrap.belief import Belief, Floors, decode_belief
 from pints.bootstrap.record import QUORUM_FILE, decode_quorum
 from pints.client.batches import batch_names
 from pints.client.names import Names
@@ -27,6 +26,7 @@ from pints.shell.clock import Clock
 from pints.shell.store import Store
 from pints.sync.crystal import FREQUENCY_PRIOR, MAX_FREQUENCY
 from pints.timescale import Instant
+from pints.values.belief import Belief, Floors, decode_belief
 
 if TYPE_CHECKING:
     from pints.bootstrap.rtc import Calibration

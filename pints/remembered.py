@@ -3,13 +3,13 @@
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from pints.bootstrap.belief import Belief, Floors
 from pints.bootstrap.record import QuorumRecord
 from pints.client.names import Names
 from pints.client.retry import Backoff
 from pints.client.session import SavedSession
 from pints.lean import dataclass
 from pints.sync.crystal import FREQUENCY_PRIOR
+from pints.values.belief import Belief, Floors
 
 if TYPE_CHECKING:
     from pints.bootstrap.rtc import Calibration

@@ -11,12 +11,12 @@ from pints import __version__
 from pints.bootstrap.rules import HOLDOVER_ID, RULES, r2_quorum
 from pints.bootstrap.states import Basis, State
 from pints.bootstrap.witness import is_witness, registrable_domain
-from pints.chain import Window
 from pints.client.association import LOST_AFTER, Association
 from pints.errors import PintsError
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import reference_id
 from pints.timescale import Boot, Instant, Reading, iso, seconds
+from pints.values.chain import Window
 
 if TYPE_CHECKING:
     from pints.bootstrap.account import Asked, Row

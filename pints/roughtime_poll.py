@@ -8,7 +8,7 @@ from pints.client.retry import Retry
 from pints.config import RoughtimeConfig
 from pints.options import decode_key
 from pints.timescale import Boot
-from pints.worker.messages import RoughtimeServer, RoughtimeTask
+from pints.values.worker_tasks import RoughtimeServer, RoughtimeTask
 
 ROUNDS = 2
 TIMEOUT = 20.0

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from pints import restore
-from pints.bootstrap.belief import decode_belief
 from pints.client.batches import BATCHES, batch_names
 from pints.client.session import decode_batch
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, HOUR, Instant, nanoseconds, seconds
-from pints.worker.messages import Failed, Resolved
+from pints.values.belief import decode_belief
+from pints.values.worker_tasks import Failed, Resolved
 from tests.world.device import Device
 from tests.world.world import World
 

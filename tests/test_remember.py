@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from pints import restore
-from pints.bootstrap.belief import Belief
 from pints.errors import DeviceError
 from pints.remember import Attempts, Keeper, remember
 from pints.shell.software_clock import SoftwareClock
 from pints.shell.store import Store
 from pints.timescale import NS, Instant
+from pints.values.belief import Belief
 
 EPOCH = Instant(1_790_000_000 * NS)
 NOW = Instant(1_795_000_000 * NS)

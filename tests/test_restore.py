@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pints import restore
-from pints.bootstrap import belief
 from pints.timescale import Instant, nanoseconds
+from pints.values import belief
 
 EPOCH = 1_790_000_000 * restore.NS
 DAY = 86400 * restore.NS

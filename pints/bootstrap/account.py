@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import Enum
 
-from pints.bootstrap.belief import DRIFT_UNSTEERED, Belief
 from pints.bootstrap.engine import Bootstrap
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.quorum import Finding, Testimony
 from pints.bootstrap.restoring import OPERATOR
 from pints.bootstrap.rules import CONFIRMS_WITHIN, FUTURE_TOLERANCE, RULES, Refusal
 from pints.bootstrap.witness import groups
-from pints.chain import Window
 from pints.lean import dataclass
 from pints.timescale import Boot, Instant, iso, nanoseconds, seconds, span
+from pints.values.belief import DRIFT_UNSTEERED, Belief
+from pints.values.chain import Window
+from pints.values.evidence import Evidence, Strength
 
 
 class Kind(Enum):

@@ -7,10 +7,10 @@ now than it was then, its dates did not have to be forgiven, and time has not go
 
 from collections.abc import Collection
 
-from pints.bootstrap.belief import Belief
 from pints.bootstrap.certificates import Certificates
 from pints.bootstrap.record import QuorumRecord
 from pints.timescale import Boot, seconds
+from pints.values.belief import Belief
 
 
 class Agreement:

@@ -11,11 +11,11 @@ from collections.abc import Collection
 
 from pints.actions import Log
 from pints.bootstrap import rules
-from pints.bootstrap.belief import Belief
 from pints.bootstrap.rules import Refusal
-from pints.chain import Chain
 from pints.errors import UntrustedTimeError
 from pints.timescale import Instant, iso
+from pints.values.belief import Belief
+from pints.values.chain import Chain
 
 
 class Certificates:

@@ -6,12 +6,12 @@ receiver count one each.  What is less sure than `rules.CONFIRMS_WITHIN` counts 
 
 from collections.abc import Iterable, Mapping
 
-from pints.bootstrap.belief import DRIFT_UNSTEERED, Belief
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.quorum import Finding, Testimony
 from pints.bootstrap.rules import CONFIRMS_WITHIN
 from pints.lean import dataclass
 from pints.timescale import Boot
+from pints.values.belief import DRIFT_UNSTEERED, Belief
+from pints.values.evidence import Evidence, Strength
 
 
 @dataclass(frozen=True, slots=True)

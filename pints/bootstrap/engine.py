@@ -17,10 +17,8 @@ from dataclasses import replace
 from pints.actions import Action, Announce, Log, RecordBelief, SetClock
 from pints.bootstrap import rules
 from pints.bootstrap.agreement import Agreement
-from pints.bootstrap.belief import DRIFT_STEERED, DRIFT_UNSTEERED, Belief, Floors
 from pints.bootstrap.certificates import Certificates
 from pints.bootstrap.confirmation import Weighed, weigh
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.future_floor import FutureFloor
 from pints.bootstrap.ledger import Ledger
 from pints.bootstrap.quorum import Finding, Terms, Testimony, deliberate
@@ -29,11 +27,13 @@ from pints.bootstrap.restoring import RESTORE_OFFSET, SURE, foremost, restored_t
 from pints.bootstrap.rules import Refusal, Refusals
 from pints.bootstrap.states import Basis, Event, State, follow
 from pints.bootstrap.witness import Identity, groups
-from pints.chain import Chain, Window
 from pints.config import BootstrapConfig
 from pints.lean import dataclass
-from pints.sample import Sample
 from pints.timescale import HOUR, Boot, Instant, Reading, iso, nanoseconds, seconds, span
+from pints.values.belief import DRIFT_STEERED, DRIFT_UNSTEERED, Belief, Floors
+from pints.values.chain import Chain, Window
+from pints.values.evidence import Evidence, Strength
+from pints.values.sample import Sample
 
 ANCHOR_AFTER = HOUR
 """How long the same quorum must go on agreeing to confirm itself, seconds."""

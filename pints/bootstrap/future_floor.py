@@ -11,10 +11,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from pints.actions import Log
-from pints.bootstrap.belief import Floors
 from pints.bootstrap.quorum import Finding
 from pints.lean import dataclass
 from pints.timescale import Boot, after, iso
+from pints.values.belief import Floors
 
 UNANIMOUS_FOR = 600.0
 """Seconds that the agreement must last."""

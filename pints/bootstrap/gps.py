@@ -14,12 +14,12 @@ Pure.
 
 from dataclasses import replace
 
-from pints.bootstrap.belief import DRIFT_UNSTEERED, Floors
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.rules import Refusal
 from pints.drivers import Fix
-from pints.sample import Sample
 from pints.timescale import DAY, Instant, iso, midnight, nanoseconds, seconds, span
+from pints.values.belief import DRIFT_UNSTEERED, Floors
+from pints.values.evidence import Evidence, Strength
+from pints.values.sample import Sample
 
 GPS_EPOCH = midnight(1980, 1, 6)
 ROLLOVER = nanoseconds(1024 * 7 * DAY)

@@ -1,10 +1,10 @@
 """All evidence of a boot that is no witness's word, by origin: what stands, and what is barred."""
 
 from pints.bootstrap import rules
-from pints.bootstrap.belief import DRIFT_UNSTEERED, Floors
-from pints.bootstrap.evidence import Evidence
 from pints.bootstrap.rules import Refusal
 from pints.timescale import Boot
+from pints.values.belief import DRIFT_UNSTEERED, Floors
+from pints.values.evidence import Evidence
 
 
 class Ledger:

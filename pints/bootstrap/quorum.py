@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pints.bootstrap import rules
-from pints.bootstrap.belief import Belief, Floors
 from pints.bootstrap.rules import Refusal
 from pints.bootstrap.witness import Identity, groups
-from pints.chain import Chain, Window
 from pints.lean import dataclass
 from pints.timescale import Boot, Instant, nanoseconds, seconds, span
+from pints.values.belief import Belief, Floors
+from pints.values.chain import Chain, Window
 
 DISAGREEMENT = 5e-3
 """Added to every interval that votes, seconds.  Honest servers on a short path differ by more

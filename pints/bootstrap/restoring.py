@@ -8,9 +8,9 @@ The operator's word comes first, then independent evidence, then a belief of few
 from collections.abc import Iterable
 
 from pints.bootstrap import rules
-from pints.bootstrap.belief import Floors
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.timescale import Instant, Reading, seconds
+from pints.values.belief import Floors
+from pints.values.evidence import Evidence, Strength
 
 ROUGHTIME = "roughtime"
 """Origin of what a quorum of Roughtime servers says."""

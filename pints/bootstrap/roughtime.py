@@ -14,11 +14,11 @@ Guarantees:
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
-from pints.bootstrap.belief import DRIFT_UNSTEERED, Floors
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.restoring import ROUGHTIME
 from pints.bootstrap.rules import Refusal
 from pints.timescale import Boot, Instant, iso, nanoseconds, seconds, span
+from pints.values.belief import DRIFT_UNSTEERED, Floors
+from pints.values.evidence import Evidence, Strength
 
 LEAST_OPERATORS = 3
 """RFC 10049 section 8.1."""

@@ -15,13 +15,13 @@ Pure: true time, where it is known, is an argument and means the instant of the 
 import json
 from dataclasses import asdict, replace
 
-from pints.bootstrap.belief import Floors
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.rules import Refusal
 from pints.drivers import RtcReading
 from pints.errors import StateError
 from pints.lean import dataclass
 from pints.timescale import DAY, HOUR, YEAR, Instant, iso, nanoseconds, seconds, span
+from pints.values.belief import Floors
+from pints.values.evidence import Evidence, Strength
 
 UNMEASURED = 100e-6
 """Bound of a watch crystal's drift that nobody has measured, from -20 to +70 degrees."""

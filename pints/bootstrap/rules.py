@@ -10,10 +10,10 @@ import logging
 from collections.abc import Collection, Iterable
 
 from pints.actions import Log
-from pints.bootstrap.belief import Belief, Floors
-from pints.chain import Chain, Window
 from pints.lean import dataclass
 from pints.timescale import DAY, HOUR, Instant, iso, nanoseconds, seconds, span
+from pints.values.belief import Belief, Floors
+from pints.values.chain import Chain, Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ operator: they may well take their time from each other.
 
 from collections.abc import Mapping
 
-from pints.address import Address
 from pints.config import Config, SourceConfig
 from pints.lean import dataclass
+from pints.values.address import Address
 
 SECOND_LEVEL = frozenset("ac co com edu gob gov go gv mil ne net nom or org sch".split())
 """Labels under a country code that sell names to strangers.  A short list in place of the

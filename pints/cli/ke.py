@@ -6,14 +6,14 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from pints.chain import Chain
 from pints.errors import PeerError
 from pints.timescale import Instant, iso, seconds, span
+from pints.values.chain import Chain
 from pints.wire import ke
 from pints.wire.aead import ALGORITHMS
 
 if TYPE_CHECKING:
-    from pints.worker.messages import Exchanged
+    from pints.values.worker_tasks import Exchanged
 
 
 def add(subparsers: Any) -> None:
@@ -53,8 +53,8 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exchange keys once and describe it."""
     # Here, not above: every `pints` command would pay for TLS.
+    from pints.values.worker_tasks import ExchangeTask, Failed
     from pints.worker.exchange import exchange
-    from pints.worker.messages import ExchangeTask, Failed
 
     # The libraries' remarks on others' certificates.
     warnings.simplefilter("ignore")

@@ -12,20 +12,18 @@ import select
 from collections.abc import Callable
 from typing import Any
 
-from pints.address import Address
-from pints.chain import Chain
 from pints.client.association import Association, Remark
 from pints.client.session import Session
 from pints.config import SourceConfig
 from pints.restore import build_epoch
-from pints.sample import Sample
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop, Timer
 from pints.shell.udp import NetError, RequestSocket, Stamp
 from pints.timescale import Instant, iso, seconds, span
-from pints.wire.aead import ALGORITHMS
-from pints.wire.ntp import NTP_PORT
-from pints.worker.messages import (
+from pints.values.address import Address
+from pints.values.chain import Chain
+from pints.values.sample import Sample
+from pints.values.worker_tasks import (
     Exchanged,
     ExchangeTask,
     Failed,
@@ -34,6 +32,8 @@ from pints.worker.messages import (
     Result,
     Task,
 )
+from pints.wire.aead import ALGORITHMS
+from pints.wire.ntp import NTP_PORT
 from pints.worker.resolve import is_numeric
 
 TASK_SHARE = 0.7

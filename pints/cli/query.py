@@ -25,9 +25,9 @@ from pints.shell.system_clock import SystemClock
 from pints.shell.udp import hold_stamps
 from pints.shell.worker import Worker
 from pints.timescale import Instant, after, iso, nanoseconds, seconds, span
+from pints.values.worker_tasks import Result, RoughtimeServer
 from pints.wire import ke, roughtime
 from pints.worker.deadline import Deadline
-from pints.worker.messages import Result, RoughtimeServer
 from pints.worker.resolve import Lookup, is_numeric
 from pints.worker.roughtime import Reply, ask
 

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pints.address import Address
 from pints.client import packets
 from pints.client.packets import Counters, Exchange, Pending, Request
 from pints.client.retry import FRESH, Backoff, Retry
@@ -21,8 +20,9 @@ from pints.client.session import Session
 from pints.config import SourceConfig
 from pints.errors import PeerError, WireError
 from pints.lean import dataclass
-from pints.sample import Sample
 from pints.timescale import Boot, Instant, Reading, seconds
+from pints.values.address import Address
+from pints.values.sample import Sample
 from pints.wire import ntp
 
 LOST_AFTER = 3

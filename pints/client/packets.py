@@ -13,12 +13,12 @@ interval, but without the server's way from its program to its network card.
 from collections.abc import Callable
 from dataclasses import replace
 
-from pints.address import Address
 from pints.client.session import Session
 from pints.errors import PeerError
 from pints.lean import dataclass
-from pints.sample import Sample
 from pints.timescale import NS, Boot, Instant, Raw, Reading, seconds
+from pints.values.address import Address
+from pints.values.sample import Sample
 from pints.wire import ntp, nts
 
 DRIFT = 15e-6

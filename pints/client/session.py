@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import field
 
-from pints.address import Address
-from pints.chain import Chain, Window
 from pints.errors import StateError
 from pints.lean import dataclass
 from pints.timescale import DAY, Instant, nanoseconds
+from pints.values.address import Address
+from pints.values.chain import Chain, Window
 from pints.wire.aead import ALGORITHMS, Aead, Algorithm
 from pints.wire.nts import MAX_COOKIES, Keys
 

@@ -14,7 +14,6 @@ import select
 import sys
 from functools import partial
 
-from pints.address import Address
 from pints.config import ServerConfig
 from pints.errors import DeviceError, StateError
 from pints.server.access import AllowList, RateLimit, Verdict, pack
@@ -33,6 +32,7 @@ from pints.shell.loop import Loop
 from pints.shell.store import Store
 from pints.shell.udp import ServerSocket
 from pints.timescale import NS, Instant
+from pints.values.address import Address
 
 PRECISION = -20
 """Log2 seconds, until the daemon says better."""

@@ -17,11 +17,11 @@ import os
 import socket
 import struct
 
-from pints.address import Address
 from pints.errors import DeviceError
 from pints.lean import dataclass
 from pints.shell.clock import Clock
 from pints.timescale import Reading
+from pints.values.address import Address
 
 # asm-generic/socket.h.  Python's socket module lacks these up to 3.13.
 SO_TIMESTAMPNS_OLD = 35

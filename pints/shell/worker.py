@@ -20,7 +20,7 @@ from contextlib import suppress
 from pints.errors import WireError
 from pints.shell.loop import Loop, Timer
 from pints.timescale import after
-from pints.worker.messages import (
+from pints.values.worker_tasks import (
     MAX_LINE,
     Exchanged,
     Failed,

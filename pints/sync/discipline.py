@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Collection, Mapping
 
 from pints.lean import dataclass
-from pints.sample import Sample
 from pints.sync.crystal import FREQUENCY_PRIOR, reach, strayed
 from pints.sync.estimator import Estimate, Estimator
 from pints.sync.select import FALSETICKER, LEFT_OUT, Candidate, Choice, select
 from pints.sync.source import HISTORY, Heard, Source
 from pints.timescale import NS, Instant, Raw, nanoseconds, seconds
+from pints.values.sample import Sample
 
 CONFIDENT = 5.0
 """Standard deviations that hold the truth in 999 of 1000 cases; of a normal distribution 3.29

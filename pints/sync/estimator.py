@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from operator import add, mul, sub
 
 from pints.lean import dataclass
-from pints.sample import Sample
 from pints.sync import crystal
 from pints.sync.model import FREQUENCY, PHASE, Model
 from pints.sync.path import SUPPOSED, Path
 from pints.timescale import NS, Raw, seconds
+from pints.values.sample import Sample
 
 ASYMMETRY = 0.05
 """Standard deviation of a path's asymmetry, as a share of its delay: of half of what its ways

@@ -8,8 +8,8 @@ set back by a second (or, never yet, forward).
 from collections.abc import Collection, Mapping
 
 from pints.lean import dataclass
-from pints.sample import LEAP_UNKNOWN
 from pints.timescale import DAY, Instant, civil, nanoseconds, seconds
+from pints.values.sample import LEAP_UNKNOWN
 
 LEAP_INSERT, LEAP_DELETE = 1, 2
 """The leap indicators of RFC 5905 section 7.3 that announce one."""

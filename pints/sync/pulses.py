@@ -12,9 +12,9 @@ from collections import deque
 
 from pints.drivers import Pulse, Sawtooth
 from pints.lean import dataclass
-from pints.sample import LEAP_UNKNOWN, Sample
 from pints.sync.crystal import MAX_FREQUENCY
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds, seconds, span
+from pints.values.sample import LEAP_UNKNOWN, Sample
 
 UNMISTAKABLE = 0.4
 """The time must be known to this, seconds, for the nearest second to be the right one."""

@@ -6,8 +6,8 @@ among the truechimers; a plain one is then just watched.
 
 from collections.abc import Collection, Sequence
 
-from pints.intervals import agreement
 from pints.lean import dataclass
+from pints.values.marzullo import agreement
 
 SELECTED, COMBINED, LEFT_OUT, FALSETICKER, UNUSABLE = "*", "+", "-", "x", "?"
 """The marks of `pints sources`, as chrony's users know them."""

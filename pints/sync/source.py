@@ -4,11 +4,11 @@ from collections import deque
 from dataclasses import replace
 from enum import Enum, auto
 
-from pints.sample import Sample
 from pints.sync import crystal
 from pints.sync.bound import Bound
 from pints.sync.estimator import Estimator
 from pints.timescale import Instant, Raw
+from pints.values.sample import Sample
 
 HISTORY = 24
 """Samples that are kept, for an estimate that begins anew."""

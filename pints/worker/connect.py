@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import zip_longest
 
-from pints.address import Address
 from pints.errors import PeerError
+from pints.values.address import Address
 from pints.worker.deadline import Deadline
 from pints.worker.resolve import Lookup
 

@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from pints.address import Address
-from pints.chain import Chain
 from pints.errors import ConfigError, PeerError, PintsError, WireError
+from pints.values.address import Address
+from pints.values.chain import Chain
+from pints.values.worker_tasks import Exchanged, ExchangeTask, Failed
 from pints.wire import ke
 from pints.wire.aead import ALGORITHMS
 from pints.worker.anchors import Anchors, load_anchors
 from pints.worker.channel import Channel
 from pints.worker.connect import Race
 from pints.worker.deadline import Deadline
-from pints.worker.messages import Exchanged, ExchangeTask, Failed
 from pints.worker.resolve import Lookup, is_numeric
 from pints.worker.verdict import judge
 

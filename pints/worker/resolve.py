@@ -11,10 +11,10 @@ import select
 import socket
 import threading
 
-from pints.address import Address
 from pints.errors import PeerError, PintsError
+from pints.values.address import Address
+from pints.values.worker_tasks import Failed, Resolved, ResolveTask
 from pints.worker.deadline import Deadline
-from pints.worker.messages import Failed, Resolved, ResolveTask
 
 _RESOLVED = "/run/systemd/resolve"
 

@@ -15,10 +15,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from pints.address import Address
 from pints.errors import PeerError, WireError
 from pints.lean import dataclass
 from pints.timescale import Instant, nanoseconds
+from pints.values.address import Address
+from pints.values.worker_tasks import (
+    RoughtimeHeard,
+    RoughtimeReading,
+    RoughtimeServer,
+    RoughtimeTask,
+)
 from pints.wire.roughtime import (
     MAX_PACKET_LENGTH,
     RAND_LENGTH,
@@ -31,12 +37,6 @@ from pints.wire.roughtime import (
     encode_request,
 )
 from pints.worker.deadline import Deadline
-from pints.worker.messages import (
-    RoughtimeHeard,
-    RoughtimeReading,
-    RoughtimeServer,
-    RoughtimeTask,
-)
 from pints.worker.resolve import Lookup
 
 ATTEMPTS = (0.4, 0.6)

@@ -22,9 +22,7 @@ from functools import cache
 from queue import SimpleQueue
 
 from pints.errors import WireError
-from pints.worker.anchors import Anchors, load_anchors
-from pints.worker.exchange import exchange
-from pints.worker.messages import (
+from pints.values.worker_tasks import (
     MAX_LINE,
     ExchangeTask,
     Failed,
@@ -35,6 +33,8 @@ from pints.worker.messages import (
     decode,
     encode,
 )
+from pints.worker.anchors import Anchors, load_anchors
+from pints.worker.exchange import exchange
 from pints.worker.resolve import resolve
 from pints.worker.roughtime import measure
 

@@ -37,10 +37,10 @@ from service_identity.cryptography import (
     verify_certificate_ip_address,
 )
 
-from pints.chain import Chain, Window
 from pints.errors import ChainError
 from pints.lean import dataclass
 from pints.timescale import NS, Instant, iso
+from pints.values.chain import Chain, Window
 from pints.worker.anchors import Anchors, names
 
 # A server chooses what it presents; these bound what it can make us compute.

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from pints.bootstrap.account import Asked, Kind, Row, Verdict, account
-from pints.bootstrap.belief import Floors
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.rules import Refusal
 from pints.bootstrap.states import State
 from pints.config import BootstrapConfig
 from pints.errors import UntrustedTimeError
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
+from pints.values.belief import Floors
+from pints.values.evidence import Evidence, Strength
 from tests.bootstrap.test_engine import EPOCH, TRUE, Boots, boots, verified
 
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from pints.actions import Action, Announce, Log, RecordBelief, SetClock
-from pints.address import Address
-from pints.bootstrap.belief import Belief, Floors
 from pints.bootstrap.engine import ANCHOR_AFTER, Bootstrap, Earlier
 from pints.bootstrap.states import Basis, State
 from pints.bootstrap.witness import Identity
-from pints.chain import Chain, Window
 from pints.config import BootstrapConfig
 from pints.errors import UntrustedTimeError
-from pints.sample import Sample
 from pints.timescale import DAY, HOUR, NS, YEAR, Boot, Instant, Raw, Reading, nanoseconds, seconds
+from pints.values.address import Address
+from pints.values.belief import Belief, Floors
+from pints.values.chain import Chain, Window
+from pints.values.sample import Sample
 
 TRUE = Instant(1_795_000_000 * NS)
 EPOCH = Instant(TRUE - nanoseconds(YEAR))

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pints.bootstrap import quorum
-from pints.bootstrap.belief import Belief, Floors
 from pints.bootstrap.quorum import DISAGREEMENT, Finding, Terms, deliberate
 from pints.bootstrap.rules import FUTURE_TOLERANCE
 from pints.bootstrap.witness import Identity
-from pints.chain import Chain, Window
 from pints.timescale import DAY, HOUR, NS, YEAR, Boot, Instant, nanoseconds, seconds
+from pints.values.belief import Belief, Floors
+from pints.values.chain import Chain, Window
 
 NOW = Instant(1_795_000_000 * NS)
 BOOT = Boot(1000 * NS)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.bootstrap.belief import DRIFT_UNSTEERED, Floors
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.roughtime import DELIVERY, WIDEST, judge
 from pints.bootstrap.rules import Refusal
 from pints.timescale import DAY, NS, YEAR, Boot, Instant, nanoseconds
-from pints.worker.messages import RoughtimeReading
+from pints.values.belief import DRIFT_UNSTEERED, Floors
+from pints.values.evidence import Evidence, Strength
+from pints.values.worker_tasks import RoughtimeReading
 
 NOW = Instant(1_795_000_000 * NS)
 BOOT = Boot(1000 * NS)

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pints.bootstrap.belief import Floors
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.rtc import (
     MEASURE_FOR,
     SPEAKS_FOR,
@@ -29,6 +27,8 @@ from pints.bootstrap.rules import Refusal
 from pints.drivers import RtcReading
 from pints.errors import StateError
 from pints.timescale import DAY, HOUR, NS, YEAR, Boot, Instant, Raw, Reading, nanoseconds, seconds
+from pints.values.belief import Floors
+from pints.values.evidence import Evidence, Strength
 
 EPOCH = Instant(1_780_000_000 * NS)
 FLOORS = Floors(EPOCH)

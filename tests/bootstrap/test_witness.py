@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.address import Address
 from pints.bootstrap.rules import r2_quorum as quorum
 from pints.bootstrap.rules import r6_single_issuer as single_issuer
 from pints.bootstrap.witness import (
@@ -16,6 +15,7 @@ from pints.bootstrap.witness import (
     registrable_domain,
 )
 from pints.config import DEFAULT_SOURCES, Config, SourceConfig
+from pints.values.address import Address
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from pints.bootstrap.account import VETOES
-from pints.bootstrap.evidence import Strength
 from pints.bootstrap.rules import RULES
 from pints.bootstrap.states import State
 from pints.cli.table import WIDTH
 from pints.cli.trust import LETTERS, MEANINGS, WIDE, bootstrap_text, status_text
+from pints.values.evidence import Strength
 
 REFUSED = {
     "reason": "127.0.0.9: connecting to 127.0.0.9:4460: Connection refused",

@@ -2,16 +2,16 @@
 
 import random
 
-from pints.address import Address
-from pints.chain import Chain, Window
 from pints.client.association import Association, Remark
 from pints.client.packets import Request
 from pints.client.session import Session
 from pints.config import SourceConfig
-from pints.sample import Sample
 from pints.server.cookies import KeyRing
 from pints.server.responder import Responder, ServerState, local
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds
+from pints.values.address import Address
+from pints.values.chain import Chain, Window
+from pints.values.sample import Sample
 from pints.wire.aead import SIV, Algorithm
 
 TRUE = Instant(1_795_000_000 * NS)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.address import Address
 from pints.client.association import (
     LOST_AFTER,
     Association,
@@ -27,9 +26,10 @@ from pints.client.retry import (
 from pints.client.schedule import BURST, BURST_INTERVAL
 from pints.client.session import revive
 from pints.config import SourceConfig
-from pints.sample import Sample
 from pints.server.responder import unsynchronized
 from pints.timescale import DAY, NS, Boot, Instant, nanoseconds, seconds
+from pints.values.address import Address
+from pints.values.sample import Sample
 from pints.wire import extension, ntp, nts
 from pints.wire.aead import ALGORITHMS, SIV, Aead
 from tests.client.peer import ADDRESS, DELAY, Peer

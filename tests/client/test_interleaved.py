@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from pints.address import Address
 from pints.client.association import INTERLEAVED_POLL, INTERLEAVED_WITHIN, Association, Remark
 from pints.client.packets import Request
 from pints.client.schedule import BURST
 from pints.config import SourceConfig
-from pints.sample import Sample
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp
 from pints.timescale import NS, Instant, Reading, nanoseconds, seconds
+from pints.values.address import Address
+from pints.values.sample import Sample
 from pints.wire import ntp, nts
 from tests.chronyd import chronyd, host_now, running
 from tests.client.peer import ADDRESS, DELAY, TRUE, Peer

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pints.bootstrap.belief import Floors
-from pints.bootstrap.evidence import Evidence
 from pints.bootstrap.gps import Fixes
 from pints.drivers import RefclockConfig, open_refclock
 from pints.errors import DeviceError
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, NS, Instant, iso, nanoseconds
+from pints.values.belief import Floors
+from pints.values.evidence import Evidence
 from pints_drivers.fake_gps import ROLLOVER, FakeGps, MemoryGps
 
 START = Instant(1_790_000_000 * NS)

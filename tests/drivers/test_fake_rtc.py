@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.bootstrap.belief import Floors
-from pints.bootstrap.evidence import Evidence, Strength
 from pints.bootstrap.rtc import rtc_evidence, written
 from pints.bootstrap.rules import Refusal
 from pints.drivers import RtcConfig, open_rtc
 from pints.errors import DeviceError
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, HOUR, NS, Instant, iso, nanoseconds, seconds
+from pints.values.belief import Floors
+from pints.values.evidence import Evidence, Strength
 from pints_drivers.fake_rtc import (
     Chip,
     FakeRtc,

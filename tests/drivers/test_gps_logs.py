@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from pints.bootstrap.belief import Floors
-from pints.bootstrap.evidence import Evidence
 from pints.bootstrap.gps import ROLLOVER, Fixes
 from pints.drivers import Fix
 from pints.errors import DeviceError
 from pints.timescale import DAY, NS, Instant, iso, nanoseconds, seconds
+from pints.values.belief import Floors
+from pints.values.evidence import Evidence
 from pints_drivers.fake_receiver import Burst, log_bursts
 from tests.drivers.serial_line import Desk
 

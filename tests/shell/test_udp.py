@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pints.address import Address
 from pints.errors import DeviceError
 from pints.shell import udp
 from pints.shell.clock import Clock
@@ -18,6 +17,7 @@ from pints.shell.software_clock import SoftwareClock
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, ServerSocket, Stamp
 from pints.timescale import NS, Instant, Reading
+from pints.values.address import Address
 from tests.conftest import absent
 
 PATIENCE_MS = 5000

@@ -2,8 +2,8 @@
 
 import random
 
-from pints.sample import Sample
 from pints.timescale import NS, Boot, Instant, Raw, nanoseconds
+from pints.values.sample import Sample
 
 START = 1_795_000_000 * NS
 LEAST = 0.02

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.sample import Sample
 from pints.sync import crystal
 from pints.sync.estimator import ASYMMETRY, LATE, Estimate, Estimator
 from pints.timescale import NS, Instant
+from pints.values.sample import Sample
 from tests.sync.samples import LEAST, START, queued, raw, sample
 
 GAP = 16.0

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import pytest
 
 from pints.drivers import Pulse, Sawtooth
-from pints.sample import Sample
 from pints.sync.pulses import BATCH, UNMISTAKABLE, WINDOW, Filter, Numbering, Span, Tick
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds, seconds
+from pints.values.sample import Sample
 
 START = 1_795_000_000 * NS
 """A whole second: true time when raw time was 0."""

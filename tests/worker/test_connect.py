@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from pints.address import Address
 from pints.demo.authority import Authority, Issued
 from pints.errors import PeerError
+from pints.values.address import Address
+from pints.values.worker_tasks import Exchanged, ExchangeTask, Failed, ResolveTask
 from pints.wire import ke
 from pints.wire.aead import AES_SIV_CMAC_256
 from pints.worker.connect import ATTEMPT_DELAY, Race
 from pints.worker.deadline import Deadline
 from pints.worker.exchange import exchange
-from pints.worker.messages import Exchanged, ExchangeTask, Failed, ResolveTask
 from pints.worker.resolve import Lookup, resolve
 from tests.ke_server import COOKIES, KeServer
 

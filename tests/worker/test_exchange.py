@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from pints.address import Address
 from pints.demo.authority import Authority, Issued
 from pints.timescale import NS, Instant
+from pints.values.address import Address
+from pints.values.worker_tasks import Exchanged, ExchangeTask, Failed, Resolved, ResolveTask
 from pints.wire import ke
 from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256, ALGORITHMS
 from pints.worker import exchange as exchange_module
 from pints.worker.connect import ATTEMPT_DELAY
 from pints.worker.exchange import exchange
-from pints.worker.messages import Exchanged, ExchangeTask, Failed, Resolved, ResolveTask
 from pints.worker.resolve import resolve
 from tests.ke_server import COOKIES, GRANT, KeServer, Server, TlsServer
 

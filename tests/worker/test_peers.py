@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pints.address import Address
 from pints.demo.authority import Authority
 from pints.demo.world import free_port
-from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256, ALGORITHMS
-from pints.worker.exchange import exchange
-from pints.worker.messages import (
+from pints.values.address import Address
+from pints.values.worker_tasks import (
     Exchanged,
     ExchangeTask,
     Failed,
     RoughtimeServer,
     RoughtimeTask,
 )
+from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256, ALGORITHMS
+from pints.worker.exchange import exchange
 from pints.worker.roughtime import measure
 from tests.conftest import PEERS
 from tests.roughtime_server import Roughtime

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from pints.address import Address
 from pints.demo.authority import Authority, Issued
 from pints.shell import worker as shell_worker
 from pints.shell.loop import Loop
 from pints.shell.system_clock import SystemClock
 from pints.shell.worker import InlineWorker, Worker
 from pints.timescale import after
-from pints.worker.messages import (
+from pints.values.address import Address
+from pints.values.worker_tasks import (
     MAX_LINE,
     Exchanged,
     ExchangeTask,

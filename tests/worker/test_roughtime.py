@@ -14,6 +14,13 @@ import pytest
 
 from pints.demo.world import free_port
 from pints.timescale import NS
+from pints.values.worker_tasks import (
+    RoughtimeHeard,
+    RoughtimeServer,
+    RoughtimeTask,
+    decode,
+    encode,
+)
 from pints.wire.roughtime import (
     VERSIONS,
     Link,
@@ -23,13 +30,6 @@ from pints.wire.roughtime import (
     decode_response,
 )
 from pints.worker import roughtime
-from pints.worker.messages import (
-    RoughtimeHeard,
-    RoughtimeServer,
-    RoughtimeTask,
-    decode,
-    encode,
-)
 from pints.worker.roughtime import measure
 from pints.worker.run import inline
 from tests.cli.ntp_server import LOOPBACK

@@ -23,10 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import crypto
 
-from pints.chain import Window
 from pints.demo.authority import Authority, Issued, self_signed
 from pints.errors import ChainError, ConfigError
 from pints.timescale import NS, Instant, iso
+from pints.values.chain import Window
 from pints.worker.anchors import Anchors, load_anchors, names
 from pints.worker.verdict import judge
 

@@ -13,10 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pints.chain import Chain
 from pints.demo.authority import Authority, Issued
 from pints.errors import ChainError
 from pints.timescale import DAY, NS, Instant, nanoseconds
+from pints.values.chain import Chain
 from pints.worker.anchors import Anchors
 from pints.worker.verdict import judge
 from tests.world.world import Server, World

@@ -28,7 +28,6 @@ from pints.actions import (
     Start,
     Steer,
 )
-from pints.address import Address
 from pints.config import (
     AnchorConfig,
     BootstrapConfig,
@@ -43,7 +42,8 @@ from pints.drivers import Fix, Pulse, RtcReading
 from pints.remember import Attempts, Keeper, remember
 from pints.shell.store import Store
 from pints.timescale import DAY, NS, Boot, Instant, Reading, nanoseconds, seconds
-from pints.worker.messages import (
+from pints.values.address import Address
+from pints.values.worker_tasks import (
     Exchanged,
     ExchangeTask,
     Failed,

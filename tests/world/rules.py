@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from pints import restore
 from pints.actions import Action, Announce, Save, SaveTime, SetClock, SetRtc
-from pints.bootstrap.evidence import Strength
-from pints.chain import Chain
 from pints.timescale import DAY, HOUR, NS, YEAR, Boot, Instant, nanoseconds, seconds
+from pints.values.chain import Chain
+from pints.values.evidence import Strength
 
 if TYPE_CHECKING:
     from tests.world.device import Device

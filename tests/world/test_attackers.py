@@ -12,9 +12,9 @@ from functools import partial
 
 import pytest
 
-from pints.address import Address
-from pints.chain import Chain
 from pints.timescale import DAY, HOUR
+from pints.values.address import Address
+from pints.values.chain import Chain
 from pints_drivers.fake_rtc import good
 from tests.world.attackers import MINUTE, UID, expired, forged, kiss, silence
 from tests.world.device import Device

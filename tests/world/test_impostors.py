@@ -4,9 +4,9 @@ for somebody else, captive portals, cloned cards.
 
 import pytest
 
-from pints.address import Address
 from pints.config import BootstrapConfig, SourceConfig
 from pints.timescale import DAY, HOUR, YEAR
+from pints.values.address import Address
 from pints.wire import ntp
 from tests.world.attackers import MINUTE, leaked, silence
 from tests.world.device import Device

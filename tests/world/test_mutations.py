@@ -16,7 +16,6 @@ import pytest
 
 from pints import actions
 from pints.bootstrap import rules
-from pints.bootstrap.belief import Belief, Floors, decode_belief
 from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.future_floor import FutureFloor
 from pints.bootstrap.quorum import Finding
@@ -29,6 +28,7 @@ from pints.client.session import SavedSession, Session, decode_batch
 from pints.config import Config, SourceConfig
 from pints.sync.leap import LeapWatch
 from pints.timescale import DAY, HOUR, YEAR, Boot, Instant, Reading, nanoseconds
+from pints.values.belief import Belief, Floors, decode_belief
 from pints.wire import ntp
 from tests.world import test_chains as chains
 from tests.world import test_false_clocks as false_clocks

@@ -7,6 +7,14 @@ Names and TLS are values here; Roughtime is spoken by the real codec, signatures
 from dataclasses import replace
 
 from pints.timescale import Instant, nanoseconds
+from pints.values.worker_tasks import (
+    ExchangeTask,
+    Failed,
+    ResolveTask,
+    RoughtimeHeard,
+    RoughtimeReading,
+    RoughtimeTask,
+)
 from pints.wire.roughtime import (
     Answer,
     Link,
@@ -15,14 +23,6 @@ from pints.wire.roughtime import (
     decode_response,
     encode_report,
     encode_request,
-)
-from pints.worker.messages import (
-    ExchangeTask,
-    Failed,
-    ResolveTask,
-    RoughtimeHeard,
-    RoughtimeReading,
-    RoughtimeTask,
 )
 from tests.world.world import Server, World
 

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pints.address import Address
-from pints.chain import Chain, Window
 from pints.server.cookies import KeyRing
 from pints.server.responder import Responder, local, unsynchronized
 from pints.shell.software_clock import SoftwareClock
 from pints.sync.leap import LEAP_INSERT
 from pints.timescale import DAY, HOUR, NS, Boot, Instant, Reading, nanoseconds, seconds
+from pints.values.address import Address
+from pints.values.chain import Chain, Window
+from pints.values.worker_tasks import Exchanged, ExchangeTask, Failed, Result
 from pints.wire import ntp
 from pints.wire.aead import SIV
-from pints.worker.messages import Exchanged, ExchangeTask, Failed, Result
 from tests.roughtime_server import Roughtime
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.intervals import agreement
+from pints.values.marzullo import agreement
 
 Interval = tuple[float, float]
 

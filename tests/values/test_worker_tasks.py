@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.address import Address
-from pints.chain import Chain, Window
 from pints.errors import WireError
 from pints.timescale import Instant
-from pints.worker.messages import (
+from pints.values.address import Address
+from pints.values.chain import Chain, Window
+from pints.values.worker_tasks import (
     Exchanged,
     ExchangeTask,
     Failed,

@@ -9,11 +9,11 @@ import json
 from dataclasses import asdict, fields
 from typing import Any, NewType, get_args, get_origin
 
-from pints.address import Address
-from pints.chain import Chain
 from pints.errors import WireError
 from pints.lean import dataclass
 from pints.timescale import Instant
+from pints.values.address import Address
+from pints.values.chain import Chain
 
 MAX_LINE = 1 << 20
 

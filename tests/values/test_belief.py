@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pints import restore
-from pints.bootstrap.belief import (
+from pints.errors import StateError
+from pints.timescale import DAY, NS, YEAR, Boot, Instant, nanoseconds, seconds
+from pints.values.belief import (
     CEILING,
     DRIFT_STEERED,
     DRIFT_UNSTEERED,
@@ -16,8 +18,6 @@ from pints.bootstrap.belief import (
     Floors,
     decode_belief,
 )
-from pints.errors import StateError
-from pints.timescale import DAY, NS, YEAR, Boot, Instant, nanoseconds, seconds
 
 EPOCH = Instant(1_780_000_000 * NS)
 BOOT_ID = "0123456789abcdef"
