@@ -17,7 +17,7 @@ from bench.clknetsim.figures import reached, rms
 from bench.peers import three_chronyd
 from bench.programs import folder, peer
 from bench.series import align, judge
-from pints import config
+from pints.config.load import load
 from pints.daemon import Daemon, Machine
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, Instant, after, nanoseconds, seconds
@@ -84,7 +84,7 @@ def _live(place: Path, sources: list[str], length: float) -> tuple[list[Look], i
     now = time.time_ns()
     clock = SoftwareClock(Instant(now + nanoseconds(OFF)), crystal=CRYSTAL)
     machine = Machine(clock, Instant(now - nanoseconds(30 * DAY)), ke_server=False, board="bench")
-    daemon = Daemon(config.load(str(settings)), machine)
+    daemon = Daemon(load(str(settings)), machine)
     looks: list[Look] = []
     end = after(clock.boot(), length)
 

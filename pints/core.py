@@ -30,7 +30,7 @@ from pints.bootstrap.witness import identity, is_witness
 from pints.client.association import LOST_AFTER, Association, Failure, Remark
 from pints.client.batches import Batches
 from pints.client.retry import Backoff
-from pints.config import Config
+from pints.config.tables import Config
 from pints.errors import UntrustedTimeError
 from pints.exchanges import Exchanges
 from pints.remembered import Remembered

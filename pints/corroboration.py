@@ -22,7 +22,7 @@ from pints.bootstrap.rtc import (
     worth_writing,
     written,
 )
-from pints.config import Config
+from pints.config.tables import Config
 from pints.drivers import RtcReading
 from pints.errors import NotAnchoredError, PintsError
 from pints.receivers import Receivers

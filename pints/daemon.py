@@ -34,7 +34,7 @@ from pints.actions import (
     Steer,
 )
 from pints.bootstrap.states import State
-from pints.config import Config
+from pints.config.tables import Config
 from pints.core import Core
 from pints.errors import DeviceError, NotAnchoredError, PintsError
 from pints.lean import dataclass

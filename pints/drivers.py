@@ -11,12 +11,12 @@ name it, and may be asked again later.  All that they need from pints is here, i
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 
-from pints.config import OutputConfig as OutputConfig
-from pints.config import RefclockConfig as RefclockConfig
-from pints.config import RtcConfig as RtcConfig
+from pints.config.options import nearest
+from pints.config.tables import OutputConfig as OutputConfig
+from pints.config.tables import RefclockConfig as RefclockConfig
+from pints.config.tables import RtcConfig as RtcConfig
 from pints.errors import ConfigError, DeviceError
 from pints.lean import dataclass
-from pints.options import nearest
 from pints.timescale import NS, Instant, Reading
 from pints.values.sample import LEAP_UNKNOWN as LEAP_UNKNOWN
 

@@ -14,7 +14,7 @@ from pints.bootstrap.witness import OWN_NETWORK, Identity, identity, is_local
 from pints.client.association import Association
 from pints.client.names import Names
 from pints.client.session import RENEW_AFTER, SavedSession, Session, revive
-from pints.config import SourceConfig
+from pints.config.tables import SourceConfig
 from pints.errors import UntrustedTimeError
 from pints.timescale import DAY, HOUR, Reading, seconds
 from pints.values.address import Address

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from pints.config import RefclockConfig, locks
+from pints.config.tables import RefclockConfig, locks
 from pints.drivers import Details
 from pints.receivers import Receivers
 from pints.sync.discipline import Discipline

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pints.actions import Action, Log
 from pints.bootstrap.engine import Bootstrap
 from pints.bootstrap.gps import Fixes, fix_sample, unfold
-from pints.config import RefclockConfig, locks
+from pints.config.tables import RefclockConfig, locks
 from pints.drivers import Fix, Pulse, Report, Sawtooth
 from pints.lean import dataclass
 from pints.sync.discipline import Discipline

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from pints.bootstrap.witness import registrable_domain
 from pints.client.retry import Retry
-from pints.config import RoughtimeConfig
-from pints.options import decode_key
+from pints.config.options import decode_key
+from pints.config.tables import RoughtimeConfig
 from pints.timescale import Boot
 from pints.values.worker_tasks import RoughtimeServer, RoughtimeTask
 

@@ -16,7 +16,7 @@ from pints.client.association import Association
 from pints.client.batches import Batches
 from pints.client.names import Names
 from pints.client.retry import Backoff, encode_backoffs
-from pints.config import Config
+from pints.config.tables import Config
 from pints.sync.discipline import Discipline
 from pints.timescale import DAY, Boot, Instant, Reading, after
 

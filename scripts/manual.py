@@ -4,9 +4,9 @@ pints(8) tells of the service and is written by hand (docs/pints.8).
 
     python3 -m scripts.manual FOLDER
 
-Commands and options are those of the parsers, keys and sections those of `pints.config`: what is
-not said there is not said here, and nothing that is can be forgotten.  Run when the package is
-built; no part of what runs later.
+Commands and options are those of the parsers, keys and sections those of `pints.config.tables`:
+what is not said there is not said here, and nothing that is can be forgotten.  Run when the
+package is built; no part of what runs later.
 """
 
 import argparse
@@ -20,8 +20,10 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
-from pints import __version__, config
+from pints import __version__
 from pints.cli import parser_of
+from pints.config.load import DEFAULT_FILE, DROP_INS
+from pints.config.tables import options, tables
 from pints.restore import build_epoch
 
 SERVICE = Path(__file__).parents[1] / "docs" / "pints.8"
@@ -29,9 +31,8 @@ FILE_WORDS = {"FILE", "FOLDER", "DIR", "PATH"}
 """Metavariables that stand for something in the file system."""
 
 FILES = {
-    config.DEFAULT_FILE: "The configuration, pints.toml(5). Without it the defaults hold, and they "
-    "work.",
-    f"{os.path.dirname(config.DEFAULT_FILE)}/{config.DROP_INS}/*.toml": "Read after it, in the "
+    DEFAULT_FILE: "The configuration, pints.toml(5). Without it the defaults hold, and they work.",
+    f"{os.path.dirname(DEFAULT_FILE)}/{DROP_INS}/*.toml": "Read after it, in the "
     "order of their names.",
     "/var/lib/pints": "What outlives a boot: saved time, drift, NTS sessions, the server's keys.",
     "/run/pints": "What outlives the daemon, but not the boot; the control socket.",
@@ -204,7 +205,7 @@ def configuration_page() -> str:
     lines = [
         *head("pints.toml", 5, "configuration of pints"),
         ".SH SYNOPSIS",
-        rf"\fI{plain(config.DEFAULT_FILE)}\fR",
+        rf"\fI{plain(DEFAULT_FILE)}\fR",
         ".SH DESCRIPTION",
         sentence(
             "One TOML file, then every *.toml in conf.d beside it, in the order of their names: "
@@ -218,10 +219,10 @@ def configuration_page() -> str:
             "and the nearest key that exists. `pints check-config` tells without starting anything."
         ),
     ]
-    for section, table in config.tables().items():
+    for section, table in tables().items():
         _, _, about = (table.__doc__ or "").partition(": ")
         lines += [f".SH {plain(section)}", sentence(about)]
-        for where, key, kind, default, text in config.options():
+        for where, key, kind, default, text in options():
             if where == section:
                 lines += entry(bold(key), f"{sentence(text)} {plain(shape(kind, default))}")
     lines += [".SH EXAMPLE", ".EX", *map(plain, CONFIGURATION.splitlines()), ".EE"]

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pints import config, daemon, restore
+from pints import daemon, restore
 from pints.cli.client import NoDaemonError, ask
 from pints.cli.run import start_log
+from pints.config.load import load
 from pints.demo.world import SharedTime
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import HOUR, NS, Instant
@@ -163,7 +164,7 @@ def main() -> None:
     epoch = Instant(now - round(args.epoch_behind * NS))
     machine = daemon.Machine(clock, epoch, durable=True)  # wherever pytest has its folders
     machine.ke_server = not args.no_ke_server
-    settings = config.load(args.config)
+    settings = load(args.config)
     with ExitStack() as stack:
         if args.board:
             stack.enter_context(patch("pints.daemon.board_id", lambda: args.board))

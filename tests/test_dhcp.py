@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pints import config, dhcp
+from pints import dhcp
+from pints.config.load import load
 
 ROOT = Path(__file__).parent.parent
 HOOKS = ROOT / "systemd" / "hooks"
@@ -27,7 +28,7 @@ def sources(runtime: Path) -> list[tuple[str, bool]]:
     """As the daemon takes them up."""
     file = runtime.parent / "pints.toml"
     file.write_text(f'[state]\nruntime = "{runtime}"\n[[source]]\nserver = "nts.example.org"\n')
-    loaded = config.load(str(file))
+    loaded = load(str(file))
     assert {s.id for s in loaded.sources} - {"nts.example.org"} == loaded.network
     return [(s.server, s.nts) for s in loaded.sources if s.id in loaded.network]
 

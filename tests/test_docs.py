@@ -7,12 +7,14 @@ from pkgutil import resolve_name
 
 import pytest
 
-from pints import config, drivers
+from pints import drivers
 from pints.bootstrap.account import Kind, Verdict
 from pints.bootstrap.diagram import mermaid
 from pints.bootstrap.rules import RULES
 from pints.bootstrap.states import Basis, State
 from pints.cli import COMMANDS
+from pints.config.load import load
+from pints.config.tables import options
 from tests.cli.test_trust import AGREEING, BOOTSTRAP
 
 ROOT = Path(__file__).parent.parent
@@ -25,14 +27,14 @@ RULE = re.compile(r"^- \*\*(R\d+)\*\* ", re.M)
 PLACE = re.compile(r"^\| (R\d+) \| (`[^|]*`) \|$", re.M)
 
 
-@pytest.mark.parametrize(("section", "key"), [(s, k) for s, k, *_ in config.options()])
+@pytest.mark.parametrize(("section", "key"), [(s, k) for s, k, *_ in options()])
 def test_every_option_is_documented(section: str, key: str) -> None:
     chapter = CONFIGURATION.split(f"## `{section}`", 1)[1].split("\n## ", 1)[0]
     assert f"| `{key}` |" in chapter
 
 
 def test_no_option_is_documented_that_does_not_exist() -> None:
-    known = {key for _, key, *_ in config.options()}
+    known = {key for _, key, *_ in options()}
     assert set(re.findall(r"^\| `(\w+)` \|", CONFIGURATION, re.M)) <= known
 
 
@@ -55,7 +57,7 @@ def test_examples_of_configuration_are_right(tmp_path: Path) -> None:
     servers = []
     for example in EXAMPLE.findall(CONFIGURATION):
         file.write_text(example)
-        servers.append(len(config.load(str(file)).bootstrap.roughtime))
+        servers.append(len(load(str(file)).bootstrap.roughtime))
     assert max(servers) >= 3
 
 
@@ -63,7 +65,7 @@ def test_examples_of_configuration_are_right(tmp_path: Path) -> None:
 def test_what_is_set_for_hardware_is_right(example: str, tmp_path: Path) -> None:
     file = tmp_path / "pints.toml"
     file.write_text(example)
-    settings = config.load(str(file))
+    settings = load(str(file))
     assert {r.driver for r in settings.refclocks} <= drivers.REFCLOCKS.keys()
     assert {o.driver for o in settings.outputs} <= drivers.OUTPUTS.keys()
     assert settings.rtc.driver in {"", *drivers.RTCS}

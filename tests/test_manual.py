@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pints import config, restore
+from pints import restore
 from pints.cli import COMMANDS, parser_of
+from pints.config.load import load, merge, parse_file
+from pints.config.tables import Config, options, tables
 from scripts import manual
 
 COMMAND_PAGE = manual.command_page()
@@ -45,29 +47,29 @@ def test_no_command_is_there_that_the_program_lacks() -> None:
     assert re.findall(r"^\.SS pints (.*)$", COMMAND_PAGE.replace(r"\-", "-"), re.M) == [*COMMANDS]
 
 
-@pytest.mark.parametrize(("section", "key"), [(s, k) for s, k, *_ in config.options()])
+@pytest.mark.parametrize(("section", "key"), [(s, k) for s, k, *_ in options()])
 def test_every_key_is_in_the_man_page_with_its_text(section: str, key: str) -> None:
-    (text,) = (d for s, k, _, _, d in config.options() if (s, k) == (section, key))
+    (text,) = (d for s, k, _, _, d in options() if (s, k) == (section, key))
     said = chapter(CONFIGURATION_PAGE, section, "SH")
     assert f".TP\n\\fB{key}\\fR\n{manual.sentence(text)}" in said
 
 
 def test_every_section_is_in_the_man_page() -> None:
     titles = re.findall(r"^\.SH (\[.*\])$", CONFIGURATION_PAGE, re.M)
-    assert titles == list(config.tables())
-    assert {section for section, *_ in config.options()} == set(titles)
+    assert titles == list(tables())
+    assert {section for section, *_ in options()} == set(titles)
 
 
 def test_the_example_is_right(tmp_path: Path) -> None:
     file = tmp_path / "pints.toml"
     file.write_text(manual.CONFIGURATION)
-    assert len(config.load(str(file)).sources) == 2
+    assert len(load(str(file)).sources) == 2
 
 
 def test_the_configuration_that_is_installed_changes_nothing() -> None:
     """/etc/pints/pints.toml is comments; with every one of its settings taken in, it is right."""
     file = manual.SERVICE.parents[1] / "etc" / "pints.toml"
-    assert config.merge(config.Config(), config.parse_file(str(file)), "") == config.Config()
+    assert merge(Config(), parse_file(str(file)), "") == Config()
 
 
 def test_the_pages_are_of_the_sources_day(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from pints.bootstrap.restoring import RESTORE_OFFSET, SURE, foremost, restored_t
 from pints.bootstrap.rules import Refusal, Refusals
 from pints.bootstrap.states import Basis, Event, State, follow
 from pints.bootstrap.witness import Identity, groups
-from pints.config import BootstrapConfig
+from pints.config.tables import BootstrapConfig
 from pints.lean import dataclass
 from pints.timescale import HOUR, Boot, Instant, Reading, iso, nanoseconds, seconds, span
 from pints.values.belief import DRIFT_STEERED, DRIFT_UNSTEERED, Belief, Floors

@@ -7,7 +7,7 @@ operator: they may well take their time from each other.
 
 from collections.abc import Mapping
 
-from pints.config import Config, SourceConfig
+from pints.config.tables import Config, SourceConfig
 from pints.lean import dataclass
 from pints.values.address import Address
 

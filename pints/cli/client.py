@@ -6,7 +6,7 @@ import socket
 import time
 from typing import Any
 
-from pints import config
+from pints.config.load import load
 from pints.errors import PintsError
 
 MAX_ANSWER = 16 << 20
@@ -41,7 +41,7 @@ def positive_seconds(text: str) -> float:
 def socket_path(args: argparse.Namespace) -> str:
     """The control socket to ask.  The configuration is read only where it is needed, so a
     broken one does not keep anybody from asking the daemon that still runs."""
-    path = args.socket or config.load(args.config).control_path
+    path = args.socket or load(args.config).control_path
     if not path:
         raise PintsError("the daemon has no control socket", 'it is set to "none": control.socket')
     return str(path)

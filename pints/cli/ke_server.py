@@ -7,7 +7,8 @@ The daemon starts it with everything on the command line, or leaves it to a serv
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from pints import config
+from pints.config.load import load
+from pints.config.tables import Config
 from pints.errors import ConfigError
 from pints.wire import ke
 from pints.wire.ntp import NTP_PORT
@@ -65,7 +66,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; at once done where no NTS is to be served."""
-    loaded = None if args.listen else config.load(args.config)
+    loaded = None if args.listen else load(args.config)
     if loaded is not None and not loaded.server.certificate:
         print("no NTS is served: [server] names no certificate")
         return 0
@@ -95,7 +96,7 @@ def _given(args: argparse.Namespace) -> "Settings":
     )
 
 
-def _configured(loaded: config.Config) -> "Settings":
+def _configured(loaded: Config) -> "Settings":
     """What the daemon would put on the command line."""
     from pints.server.cookies import FOLDER
     from pints.server.ke_server import Settings

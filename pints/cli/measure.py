@@ -14,7 +14,7 @@ from typing import Any
 
 from pints.client.association import Association, Remark
 from pints.client.session import Session
-from pints.config import SourceConfig
+from pints.config.tables import SourceConfig
 from pints.restore import build_epoch
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop, Timer

@@ -16,8 +16,8 @@ from typing import Any
 
 from pints.cli.client import positive_seconds
 from pints.cli.measure import Measurement
+from pints.config.options import decode_key
 from pints.errors import ConfigError, DeviceError, PeerError
-from pints.options import decode_key
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop
 from pints.shell.software_clock import SoftwareClock

@@ -8,11 +8,12 @@ import argparse
 import json
 from typing import Any
 
-from pints import config, drivers
+from pints import drivers
 from pints.bootstrap.rtc import Calibration, decode_calibration
 from pints.bootstrap.rtc_account import rtc_account
 from pints.cli.client import NoDaemonError, ask, socket_path
 from pints.cli.reports import add_status_options, show
+from pints.config.load import load
 from pints.drivers import FoundRtc
 from pints.errors import PintsError
 from pints.saving import RTC_FILE
@@ -64,7 +65,7 @@ def document(args: argparse.Namespace) -> Document:
     try:
         return ask(socket_path(args), {"command": "rtc"})
     except NoDaemonError:
-        loaded = config.load(args.config)
+        loaded = load(args.config)
     if not loaded.rtc.driver:
         raise PintsError(drivers.NO_RTC, drivers.NO_RTC_HINT)
     rtc = drivers.open_rtc(loaded.rtc, SystemClock())

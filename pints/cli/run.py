@@ -7,7 +7,7 @@ import resource
 import sys
 from typing import Any
 
-from pints import config
+from pints.config.load import load
 
 
 def add(subparsers: Any) -> None:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from pints import daemon
 
     start_log(args.verbose)
-    settings = config.load(args.config)
+    settings = load(args.config)
     # The keys of every session are in this process: none may end up in a core file.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     machine = daemon.this_machine(args.no_clock)

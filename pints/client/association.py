@@ -17,7 +17,7 @@ from pints.client.packets import Counters, Exchange, Pending, Request
 from pints.client.retry import FRESH, Backoff, Retry
 from pints.client.schedule import Schedule
 from pints.client.session import Session
-from pints.config import SourceConfig
+from pints.config.tables import SourceConfig
 from pints.errors import PeerError, WireError
 from pints.lean import dataclass
 from pints.timescale import Boot, Instant, Reading, seconds

@@ -16,7 +16,7 @@ from typing import Any
 from pints import daemon, restore
 from pints.cli.client import ask
 from pints.client.batches import BATCHES
-from pints.config import Config, ServerConfig, SourceConfig, StateConfig
+from pints.config.tables import Config, ServerConfig, SourceConfig, StateConfig
 from pints.demo.authority import Authority
 from pints.demo.world import Child, SharedTime, free_port
 from pints.errors import PintsError

@@ -14,7 +14,7 @@ import select
 import sys
 from functools import partial
 
-from pints.config import ServerConfig
+from pints.config.tables import ServerConfig
 from pints.errors import DeviceError, StateError
 from pints.server.access import AllowList, RateLimit, Verdict, pack
 from pints.server.cookies import FOLDER, RING, KeyRing

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pints import drivers
-from pints.config import Config, RefclockConfig
+from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Detailed, Details, Patient, ReferenceClock, Report
 from pints.errors import DeviceError
 from pints.shell.attempt import Attempt

@@ -6,7 +6,7 @@ waiting; nobody is woken for one that does not change.
 """
 
 from pints import drivers
-from pints.config import OutputConfig
+from pints.config.tables import OutputConfig
 from pints.drivers import StatusOutput
 from pints.shell.attempt import Attempt
 from pints.shell.loop import Loop, Timer

@@ -10,7 +10,7 @@ from functools import partial
 
 from pints import drivers
 from pints.bootstrap.ticks import Ticks
-from pints.config import RtcConfig
+from pints.config.tables import RtcConfig
 from pints.drivers import RealTimeClock, RtcReading
 from pints.errors import DeviceError
 from pints.lean import dataclass

@@ -8,7 +8,7 @@ from pints.actions import Action, Announce, Log, RecordBelief, SetClock
 from pints.bootstrap.engine import ANCHOR_AFTER, Bootstrap, Earlier
 from pints.bootstrap.states import Basis, State
 from pints.bootstrap.witness import Identity
-from pints.config import BootstrapConfig
+from pints.config.tables import BootstrapConfig
 from pints.errors import UntrustedTimeError
 from pints.timescale import DAY, HOUR, NS, YEAR, Boot, Instant, Raw, Reading, nanoseconds, seconds
 from pints.values.address import Address

@@ -14,7 +14,8 @@ from pints.bootstrap.witness import (
     is_witness,
     registrable_domain,
 )
-from pints.config import DEFAULT_SOURCES, Config, SourceConfig
+from pints.config.load import DEFAULT_SOURCES
+from pints.config.tables import Config, SourceConfig
 from pints.values.address import Address
 
 

@@ -5,7 +5,7 @@ import random
 from pints.client.association import Association, Remark
 from pints.client.packets import Request
 from pints.client.session import Session
-from pints.config import SourceConfig
+from pints.config.tables import SourceConfig
 from pints.server.cookies import KeyRing
 from pints.server.responder import Responder, ServerState, local
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds

@@ -25,7 +25,7 @@ from pints.client.retry import (
 )
 from pints.client.schedule import BURST, BURST_INTERVAL
 from pints.client.session import revive
-from pints.config import SourceConfig
+from pints.config.tables import SourceConfig
 from pints.server.responder import unsynchronized
 from pints.timescale import DAY, NS, Boot, Instant, nanoseconds, seconds
 from pints.values.address import Address

@@ -12,7 +12,7 @@ import pytest
 from pints.client.association import INTERLEAVED_POLL, INTERLEAVED_WITHIN, Association, Remark
 from pints.client.packets import Request
 from pints.client.schedule import BURST
-from pints.config import SourceConfig
+from pints.config.tables import SourceConfig
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp
 from pints.timescale import NS, Instant, Reading, nanoseconds, seconds

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pints.actions import Action, Announce
-from pints.config import Config, merge
+from pints.config.load import merge
+from pints.config.tables import Config
 from pints.daemon import Daemon, Machine
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant

@@ -11,7 +11,8 @@ import pytest
 from pints import daemon
 from pints.actions import ReadRtc, SetRtc
 from pints.bootstrap.ticks import FINE
-from pints.config import Config, merge
+from pints.config.load import merge
+from pints.config.tables import Config
 from pints.daemon import Daemon, Machine
 from pints.drivers import RtcReading
 from pints.errors import PintsError

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pints.config import Config, merge
+from pints.config.load import merge
+from pints.config.tables import Config
 from pints.drivers import Fix, open_refclock
 from pints.errors import DeviceError
 from pints.shell.software_clock import SoftwareClock

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serial import Serial
 
-from pints.config import Config, RefclockConfig
+from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Detailed, Details, Fix, ReferenceClock, Report, open_refclock
 from pints.errors import DeviceError
 from pints.shell.devices import REOPEN, Devices

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.config import Config, merge
+from pints.config.load import merge
+from pints.config.tables import Config
 from pints.drivers import I2C_CHIPS, RTCS, RtcConfig, RtcReading, open_rtc
 from pints.errors import ConfigError, DeviceError
 from pints.shell.software_clock import SoftwareClock

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pints.config import ServerConfig
+from pints.config.tables import ServerConfig
 from pints.errors import ConfigError, DeviceError
 from pints.server import supervisor
 from pints.server.access import RateLimit, Verdict

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from pints import drivers
-from pints.config import Config, RefclockConfig
+from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Pulse, Report
 from pints.errors import DeviceError
 from pints.shell.devices import REOPEN, UNTOLD, Devices

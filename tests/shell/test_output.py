@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pints.config import OutputConfig
+from pints.config.tables import OutputConfig
 from pints.errors import ConfigError, DeviceError
 from pints.remember import Attempts
 from pints.shell.loop import Loop

@@ -4,7 +4,7 @@ import pytest
 
 from pints import drivers
 from pints.bootstrap.ticks import FINE
-from pints.config import RtcConfig
+from pints.config.tables import RtcConfig
 from pints.drivers import MachineClock, RealTimeClock, RtcReading
 from pints.errors import DeviceError
 from pints.remember import Attempts

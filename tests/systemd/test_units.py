@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pints.config import StateConfig
+from pints.config.tables import StateConfig
 from pints_drivers.kernel_led import LEDS
 from tests.conftest import absent
 from tests.systemd.exposure import PEERS, exposure

@@ -28,7 +28,7 @@ from pints.actions import (
     Start,
     Steer,
 )
-from pints.config import (
+from pints.config.tables import (
     AnchorConfig,
     BootstrapConfig,
     Config,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pints.config import BootstrapConfig
+from pints.config.tables import BootstrapConfig
 from pints.demo.authority import Authority
 from pints.timescale import DAY, HOUR
 from tests.world.attackers import MINUTE, expired, named

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from pints.bootstrap.rtc import Calibration
-from pints.config import SourceConfig
+from pints.config.tables import SourceConfig
 from pints.errors import PintsError
 from pints.timescale import DAY, HOUR, YEAR, Instant, midnight, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset

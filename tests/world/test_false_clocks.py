@@ -4,7 +4,7 @@ real-time clock that somebody set.  They may dispute; none of them moves a verif
 
 import pytest
 
-from pints.config import BootstrapConfig
+from pints.config.tables import BootstrapConfig
 from pints.timescale import DAY, HOUR, YEAR, nanoseconds
 from pints_drivers.fake_rtc import Chip
 from tests.world.attackers import MINUTE, expired, leaked, silence

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from pints import restore
-from pints.config import BootstrapConfig
+from pints.config.tables import BootstrapConfig
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
 from pints_drivers.fake_rtc import good
 from tests.world.device import Device

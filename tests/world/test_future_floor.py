@@ -4,7 +4,7 @@ with independent evidence; below the build epoch by nobody."""
 import pytest
 
 from pints import restore
-from pints.config import BootstrapConfig
+from pints.config.tables import BootstrapConfig
 from pints.timescale import DAY, HOUR, Instant, nanoseconds
 from tests.world.attackers import MINUTE, leaked, silence
 from tests.world.device import Device

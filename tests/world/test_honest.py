@@ -7,7 +7,7 @@ Every scenario names the state it must end in, by when, and how far off the cloc
 import pytest
 
 from pints.client.batches import BATCHES
-from pints.config import BootstrapConfig, SourceConfig
+from pints.config.tables import BootstrapConfig, SourceConfig
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds, seconds
 from tests.world.device import Device
 from tests.world.world import Server, World

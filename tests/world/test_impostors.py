@@ -4,7 +4,7 @@ for somebody else, captive portals, cloned cards.
 
 import pytest
 
-from pints.config import BootstrapConfig, SourceConfig
+from pints.config.tables import BootstrapConfig, SourceConfig
 from pints.timescale import DAY, HOUR, YEAR
 from pints.values.address import Address
 from pints.wire import ntp

@@ -25,7 +25,7 @@ from pints.client.packets import Pending
 from pints.client.retry import Retry
 from pints.client.schedule import Schedule
 from pints.client.session import SavedSession, Session, decode_batch
-from pints.config import Config, SourceConfig
+from pints.config.tables import Config, SourceConfig
 from pints.sync.leap import LeapWatch
 from pints.timescale import DAY, HOUR, YEAR, Boot, Instant, Reading, nanoseconds
 from pints.values.belief import Belief, Floors, decode_belief

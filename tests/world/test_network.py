@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pints.config import SourceConfig
+from pints.config.tables import SourceConfig
 from pints.demo.authority import Authority, Issued
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
 from tests.world.certificates import certify, cross_sign, days, show

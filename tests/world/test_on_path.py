@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from pints.config import SourceConfig
+from pints.config.tables import SourceConfig
 from pints.timescale import DAY, HOUR
 from tests.world.attackers import MINUTE, UID, forged, kiss
 from tests.world.device import Device

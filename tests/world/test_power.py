@@ -19,7 +19,7 @@ import pytest
 from pints import restore
 from pints.client.batches import batch_names
 from pints.client.session import decode_batch
-from pints.config import SourceConfig, StateConfig
+from pints.config.tables import SourceConfig, StateConfig
 from pints.timescale import DAY, HOUR
 from tests.world.device import Device
 from tests.world.disk import ALL, CREATING, READING, PowerCut

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pints.actions import Action, SaveTime
 from pints.client.batches import batch_names
-from pints.config import BootstrapConfig, SourceConfig
+from pints.config.tables import BootstrapConfig, SourceConfig
 from pints.errors import UntrustedTimeError
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
 from pints_drivers.fake_rtc import Chip, flat, good

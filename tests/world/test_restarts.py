@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from pints import restore
-from pints.config import BootstrapConfig
+from pints.config.tables import BootstrapConfig
 from pints.timescale import DAY, HOUR, NS, YEAR, nanoseconds
 from tests.world.attackers import MINUTE, expired, leaked, named, silence
 from tests.world.device import Device

@@ -7,7 +7,7 @@ operator make a belief; none of them ever verifies anything.
 
 import pytest
 
-from pints.config import BootstrapConfig
+from pints.config.tables import BootstrapConfig
 from pints.errors import UntrustedTimeError
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
 from tests.world.device import Device

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pints import config
 from pints.cli import main
+from pints.config.load import DEFAULT_SOURCES, load
+from pints.config.tables import Config, StateConfig
 
 FILE = Path(__file__).parents[1] / "etc" / "pints.toml"
 TEXT = FILE.read_text()
@@ -30,7 +31,7 @@ def test_as_it_is_nothing_is_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert tomllib.loads(TEXT) == {}
     assert main(["check-config", str(FILE)]) == 0
     assert "5, of which 3 must agree" in capsys.readouterr().out
-    assert config.load(str(FILE)) == replace(config.Config(), sources=config.DEFAULT_SOURCES)
+    assert load(str(FILE)) == replace(Config(), sources=DEFAULT_SOURCES)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=title)
@@ -44,7 +45,7 @@ def test_each_block_may_be_switched_on(block: str, tmp_path: Path) -> None:
 def test_all_blocks_may_be_switched_on_together(tmp_path: Path) -> None:
     file = tmp_path / "pints.toml"
     file.write_text("\n\n".join(switched_on(block) for block in TEXT.split("\n\n")))
-    settings = config.load(str(file))
+    settings = load(str(file))
     assert len(settings.sources) >= 3
     assert settings.server.listen
     assert settings.server.certificate
@@ -57,7 +58,7 @@ def test_all_blocks_may_be_switched_on_together(tmp_path: Path) -> None:
 def test_what_it_says_of_a_setting_of_no_effect_is_its_default() -> None:
     """A figure beside which nothing is advised is shown as it would be without the line."""
     values = tomllib.loads("\n\n".join(map(switched_on, BLOCKS)))
-    assert values["state"]["save_interval"] == config.StateConfig().save_interval
+    assert values["state"]["save_interval"] == StateConfig().save_interval
     assert values["refclock"][0]["trust"] is False
 
 

@@ -8,18 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints import config
+import pints.config.load as load_module
 from pints.cli import main
-from pints.config import (
-    DEFAULT_SOURCES,
-    DROP_INS,
-    Config,
-    RefclockConfig,
-    SourceConfig,
-    load,
-    locks,
-    merge,
-)
+from pints.config.load import DEFAULT_SOURCES, DROP_INS, check, load, merge
+from pints.config.tables import Config, RefclockConfig, SourceConfig, locks, options
 from pints.errors import ConfigError
 
 SOURCE = '[[source]]\nserver = "a.test"\n'
@@ -28,13 +20,13 @@ SOURCE = '[[source]]\nserver = "a.test"\n'
 @pytest.fixture(autouse=True)
 def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads this machine's own configuration, or what its network told it."""
-    monkeypatch.setattr(config, "DEFAULT_FILE", str(tmp_path / "absent" / "pints.toml"))
-    listing = config._listing
+    monkeypatch.setattr(load_module, "DEFAULT_FILE", str(tmp_path / "absent" / "pints.toml"))
+    listing = load_module._listing
 
     def ours(folder: str) -> list[str]:
         return listing(folder) if folder.startswith(str(tmp_path)) else []
 
-    monkeypatch.setattr(config, "_listing", ours)
+    monkeypatch.setattr(load_module, "_listing", ours)
 
 
 @pytest.fixture
@@ -74,7 +66,7 @@ def test_default_sources_are_independent_witnesses() -> None:
 
 def test_default_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "pints.toml", SOURCE)
-    monkeypatch.setattr(config, "DEFAULT_FILE", path)
+    monkeypatch.setattr(load_module, "DEFAULT_FILE", path)
     assert [s.id for s in load().sources] == ["a.test"]
 
 
@@ -270,7 +262,7 @@ def test_command_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 # Anything at all
 
-_keys = st.sampled_from([o[1] for o in config.options()]) | st.text(max_size=8)
+_keys = st.sampled_from([o[1] for o in options()]) | st.text(max_size=8)
 _values: st.SearchStrategy[Any] = st.recursive(
     st.booleans()
     | st.integers(-(10**20), 10**20)
@@ -304,7 +296,7 @@ def test_any_document_is_a_config_or_an_error(document: dict[str, Any]) -> None:
     refusal = ""
     try:
         settings = merge(settings, document, "file")
-        config.check(settings, "file")
+        check(settings, "file")
     except ConfigError as error:
         refusal = str(error)
     assert refusal.startswith("file: ") or not refusal
@@ -372,7 +364,7 @@ def test_what_has_to_be_an_address(file: Path, text: str) -> None:
 
 
 def test_every_option_has_a_text_and_a_default_within_its_bounds() -> None:
-    for section, key, kind, _, text in config.options():
+    for section, key, kind, _, text in options():
         assert text, (section, key)
         assert kind in ("true or false", "a whole number", "a number", "a string",
                         "a list of strings")  # fmt: skip

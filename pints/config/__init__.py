@@ -1,0 +1,1 @@
+"""The configuration: `tables` has every option, `options` reads a table, `load` reads the files."""
