@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.peers import chronyd_client, pints_client, three_chronyd
 from bench.programs import FLOOR, folder, memory, peer, running, until
 from bench.series import Series, judge, show
-from pints.cli.client import ask
+from pints.control.client import ask
 
 GOAL = "<= 1.15 times an interpreter with the same imports"
 RUNS = 3

@@ -35,6 +35,7 @@ from pints.actions import (
 )
 from pints.bootstrap.states import State
 from pints.config.tables import Config
+from pints.control.server import ControlServer, Reply
 from pints.core import Core
 from pints.errors import DeviceError, NotAnchoredError, PintsError
 from pints.lean import dataclass
@@ -42,7 +43,6 @@ from pints.remember import Attempts, Keeper, remember
 from pints.report import Reporter
 from pints.shell.board import board_id
 from pints.shell.clock import Clock
-from pints.shell.control import ControlServer, Reply
 from pints.shell.link import LinkWatch
 from pints.shell.loop import Loop, Timer
 from pints.shell.memory import release

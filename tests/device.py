@@ -22,9 +22,9 @@ from typing import Any
 from unittest.mock import patch
 
 from pints import daemon, restore
-from pints.cli.client import NoDaemonError, ask
 from pints.cli.run import start_log
 from pints.config.load import load
+from pints.control.client import NoDaemonError, ask
 from pints.demo.world import SharedTime
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import HOUR, NS, Instant

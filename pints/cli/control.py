@@ -8,7 +8,7 @@ import argparse
 import time
 from typing import Any
 
-from pints.cli.client import NoDaemonError, add_options, ask, positive_seconds, socket_path
+from pints.control.client import NoDaemonError, add_options, ask, positive_seconds, socket_path
 from pints.errors import PintsError
 
 LEVELS = ("restored", "verified", "anchored")

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from pints.cli.client import positive_seconds
 from pints.cli.measure import Measurement
 from pints.config.options import decode_key
+from pints.control.client import positive_seconds
 from pints.errors import ConfigError, DeviceError, PeerError
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop

@@ -11,9 +11,9 @@ from typing import Any
 from pints import drivers
 from pints.bootstrap.rtc import Calibration, decode_calibration
 from pints.bootstrap.rtc_account import rtc_account
-from pints.cli.client import NoDaemonError, ask, socket_path
 from pints.cli.reports import add_status_options, show
 from pints.config.load import load
+from pints.control.client import NoDaemonError, ask, socket_path
 from pints.drivers import FoundRtc
 from pints.errors import PintsError
 from pints.saving import RTC_FILE

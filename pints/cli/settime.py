@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NoReturn
 
-from pints.cli.client import add_options, ask, socket_path
+from pints.control.client import add_options, ask, socket_path
 from pints.timescale import NS
 
 EXAMPLE = "2026-11-23T12:00:00Z"

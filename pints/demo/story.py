@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pints import daemon, restore
-from pints.cli.client import ask
 from pints.client.batches import BATCHES
 from pints.config.tables import Config, ServerConfig, SourceConfig, StateConfig
+from pints.control.client import ask
 from pints.demo.authority import Authority
 from pints.demo.world import Child, SharedTime, free_port
 from pints.errors import PintsError

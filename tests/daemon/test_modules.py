@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pints.cli.client import ask
+from pints.control.client import ask
 from tests.chronyd import Chronyd
 
 NEVER = {

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from pints import restore
-from pints.cli.client import ask
+from pints.control.client import ask
 from tests.conftest import absent
 from tests.pints_server import PintsServer
 from tests.server.ke_client import exchange

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pints.cli.client import ask
+from pints.control.client import ask
+from pints.control.server import MAX_CLIENTS, MAX_REQUEST, PATIENCE, ControlServer, Reply
 from pints.errors import ConfigError, DeviceError, PintsError
 from pints.shell import loop as loop_module
-from pints.shell.control import MAX_CLIENTS, MAX_REQUEST, PATIENCE, ControlServer, Reply
 from pints.shell.loop import Loop
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant

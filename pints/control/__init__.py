@@ -1,0 +1,1 @@
+"""The control socket: the daemon's end (`server`) and the commands' end (`client`)."""
