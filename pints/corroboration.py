@@ -23,11 +23,11 @@ from pints.bootstrap.rtc import (
     written,
 )
 from pints.config.tables import Config
+from pints.core.saving import MALFEASANCE_FILE, RTC_FILE
 from pints.drivers import RtcReading
 from pints.errors import NotAnchoredError, PintsError
 from pints.receivers import Receivers
 from pints.roughtime_poll import RoughtimePoll
-from pints.saving import MALFEASANCE_FILE, RTC_FILE
 from pints.sync.discipline import Discipline
 from pints.sync.slew import SlewAccount
 from pints.timescale import DAY, Boot, Reading, after, seconds

@@ -36,7 +36,7 @@ from pints.actions import (
 from pints.bootstrap.states import State
 from pints.config.tables import Config
 from pints.control.server import ControlServer, Reply
-from pints.core import Core
+from pints.core.core import Core
 from pints.errors import DeviceError, NotAnchoredError, PintsError
 from pints.lean import dataclass
 from pints.remember import Attempts, Keeper, remember

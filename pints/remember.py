@@ -19,9 +19,9 @@ from pints.client.batches import batch_names
 from pints.client.names import Names
 from pints.client.retry import decode_backoffs
 from pints.client.session import SavedSession, decode_batch
+from pints.core.saving import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, RTC_FILE
+from pints.core.snapshot import Remembered
 from pints.errors import DeviceError, StateError
-from pints.remembered import Remembered
-from pints.saving import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, RTC_FILE
 from pints.shell.clock import Clock
 from pints.shell.store import Store
 from pints.sync.crystal import FREQUENCY_PRIOR, MAX_FREQUENCY

@@ -14,9 +14,9 @@ from pints.bootstrap.rtc_account import rtc_account
 from pints.cli.reports import add_status_options, show
 from pints.config.load import load
 from pints.control.client import NoDaemonError, ask, socket_path
+from pints.core.saving import RTC_FILE
 from pints.drivers import FoundRtc
 from pints.errors import PintsError
-from pints.saving import RTC_FILE
 from pints.shell.board import board_id
 from pints.shell.system_clock import SystemClock
 from pints.timescale import span

@@ -37,7 +37,7 @@ from pints.config.tables import (
     RtcConfig,
     SourceConfig,
 )
-from pints.core import Core
+from pints.core.core import Core
 from pints.drivers import Fix, Pulse, RtcReading
 from pints.remember import Attempts, Keeper, remember
 from pints.shell.store import Store

@@ -31,11 +31,11 @@ from pints.client.association import LOST_AFTER, Association, Failure, Remark
 from pints.client.batches import Batches
 from pints.client.retry import Backoff
 from pints.config.tables import Config
+from pints.core.saving import Saving
+from pints.core.snapshot import Remembered
+from pints.core.steering import Steering
+from pints.core.tasks import Exchanges
 from pints.errors import UntrustedTimeError
-from pints.exchanges import Exchanges
-from pints.remembered import Remembered
-from pints.saving import Saving
-from pints.steering import Steering
 from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL, PollControl
 from pints.sync.select import FALSETICKER, UNUSABLE

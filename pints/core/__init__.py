@@ -1,0 +1,1 @@
+"""Where bootstrap, client, sync and evidence meet: events in, actions out.  Pure."""
