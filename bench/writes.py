@@ -18,7 +18,7 @@ from unittest.mock import patch
 from bench.programs import ROOT, MissingError, folder, peer
 from bench.series import Series, judge, show
 from pints import restore
-from pints.shell.store import Store
+from pints.storage.store import Store
 from pints.timescale import DAY, HOUR
 from tests.world.device import Device
 from tests.world.world import World

@@ -39,18 +39,18 @@ from pints.control.server import ControlServer, Reply
 from pints.core.core import Core
 from pints.errors import DeviceError, NotAnchoredError, PintsError
 from pints.lean import dataclass
-from pints.remember import Attempts, Keeper, remember
 from pints.report import Reporter
-from pints.shell.board import board_id
 from pints.shell.clock import Clock
 from pints.shell.link import LinkWatch
 from pints.shell.loop import Loop, Timer
 from pints.shell.memory import release
 from pints.shell.notify import Notifier
-from pints.shell.store import Store, hold, make_runtime
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp, hold_stamps
 from pints.shell.worker import InlineWorker, Worker
+from pints.storage.board import board_id
+from pints.storage.load import Attempts, Keeper, remember
+from pints.storage.store import Store, hold, make_runtime
 from pints.timescale import NS, Boot, Instant, after
 from pints.values.address import Address
 from pints.values.worker_tasks import Result

@@ -17,8 +17,8 @@ from pints.control.client import NoDaemonError, ask, socket_path
 from pints.core.saving import RTC_FILE
 from pints.drivers import FoundRtc
 from pints.errors import PintsError
-from pints.shell.board import board_id
 from pints.shell.system_clock import SystemClock
+from pints.storage.board import board_id
 from pints.timescale import span
 
 Document = dict[str, Any]

@@ -25,8 +25,8 @@ from pints.server.cookies import RING, KeyRing
 from pints.server.ke_credentials import Credentials
 from pints.server.ke_session import TIMEOUT, Export, KeSession, Offer, answer
 from pints.shell.loop import Loop
-from pints.shell.store import Store
 from pints.shell.system_clock import BootClock
+from pints.storage.store import Store
 from pints.timescale import after
 from pints.wire import ke
 

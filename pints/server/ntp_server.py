@@ -29,8 +29,8 @@ from pints.server.responder import (
 from pints.server.supervisor import Supervisor
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop
-from pints.shell.store import Store
 from pints.shell.udp import ServerSocket
+from pints.storage.store import Store
 from pints.timescale import NS, Instant
 from pints.values.address import Address
 

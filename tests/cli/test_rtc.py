@@ -11,7 +11,7 @@ from pints.bootstrap.rtc import Calibration, encode_calibration
 from pints.cli import main
 from pints.cli.rtc import detect_text, rtc_text, trim_text
 from pints.drivers import FoundRtc
-from pints.shell.board import board_id
+from pints.storage.board import board_id
 from pints.timescale import NS, Instant
 from tests.device import Device
 

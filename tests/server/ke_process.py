@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from pints.demo.authority import Authority
 from pints.server.cookies import RING, KeyRing
-from pints.shell.store import Store
+from pints.storage.store import Store
 from pints.timescale import Instant
 
 PROGRAM = (sys.executable, "-m", "pints")

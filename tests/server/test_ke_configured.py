@@ -11,7 +11,7 @@ import pytest
 
 from pints.demo.world import SharedTime
 from pints.server.cookies import RING, KeyRing
-from pints.shell.store import Store
+from pints.storage.store import Store
 from tests.pints_server import PintsServer, pints_server
 from tests.server.ke_client import exchange
 

@@ -22,8 +22,8 @@ from pints.server.cookies import ROTATION, Entropy, KeyRing, MasterKey, Session
 from pints.server.ntp_server import NtpServer
 from pints.server.responder import LOCAL, ServerState, local
 from pints.shell.loop import Loop
-from pints.shell.store import Store
 from pints.shell.system_clock import SystemClock
+from pints.storage.store import Store
 from pints.timescale import NS, Boot, Instant
 from pints.wire import ntp, nts
 from pints.wire.aead import AES_128_GCM_SIV, AES_SIV_CMAC_256, ALGORITHMS, Aead

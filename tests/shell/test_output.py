@@ -7,10 +7,10 @@ import pytest
 
 from pints.config.tables import OutputConfig
 from pints.errors import ConfigError, DeviceError
-from pints.remember import Attempts
 from pints.shell.loop import Loop
 from pints.shell.output import REOPEN, Output
 from pints.shell.software_clock import SoftwareClock
+from pints.storage.load import Attempts
 from pints.timescale import Instant, nanoseconds
 
 

@@ -39,8 +39,8 @@ from pints.config.tables import (
 )
 from pints.core.core import Core
 from pints.drivers import Fix, Pulse, RtcReading
-from pints.remember import Attempts, Keeper, remember
-from pints.shell.store import Store
+from pints.storage.load import Attempts, Keeper, remember
+from pints.storage.store import Store
 from pints.timescale import DAY, NS, Boot, Instant, Reading, nanoseconds, seconds
 from pints.values.address import Address
 from pints.values.worker_tasks import (

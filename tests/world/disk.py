@@ -56,7 +56,7 @@ Node = File | Folder
 
 
 class Disk(MutableMapping[str, bytes]):
-    """One folder, `directory`, with what is below it: `pints.shell.store.Files`.
+    """One folder, `directory`, with what is below it: `pints.storage.store.Files`.
 
     As a mapping it is what the platter holds of the folder, by names as the store has them; a
     value set there is durable at once.

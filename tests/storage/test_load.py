@@ -8,9 +8,9 @@ import pytest
 
 from pints import restore
 from pints.errors import DeviceError
-from pints.remember import Attempts, Keeper, remember
 from pints.shell.software_clock import SoftwareClock
-from pints.shell.store import Store
+from pints.storage.load import Attempts, Keeper, remember
+from pints.storage.store import Store
 from pints.timescale import NS, Instant
 from pints.values.belief import Belief
 

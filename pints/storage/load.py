@@ -23,7 +23,7 @@ from pints.core.saving import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, RTC_FILE
 from pints.core.snapshot import Remembered
 from pints.errors import DeviceError, StateError
 from pints.shell.clock import Clock
-from pints.shell.store import Store
+from pints.storage.store import Store
 from pints.sync.crystal import FREQUENCY_PRIOR, MAX_FREQUENCY
 from pints.timescale import Instant
 from pints.values.belief import Belief, Floors, decode_belief

@@ -12,7 +12,7 @@ import pytest
 
 from pints.errors import DeviceError, StateError
 from pints.shell import store as store_module
-from pints.shell.store import MAX_SIZE, Files, Store
+from pints.storage.store import MAX_SIZE, Files, Store
 from tests.world import disk as played
 
 SYSCALLS = ("open", "fchmod", "write", "fsync", "close", "rename", "mkdir", "unlink")
