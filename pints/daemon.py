@@ -40,6 +40,7 @@ from pints.core.core import Core
 from pints.errors import DeviceError, NotAnchoredError, PintsError
 from pints.lean import dataclass
 from pints.report import Reporter
+from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
 from pints.shell.link import LinkWatch
 from pints.shell.loop import Loop, Timer
@@ -49,7 +50,8 @@ from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp, hold_stamps
 from pints.shell.worker import InlineWorker, Worker
 from pints.storage.board import board_id
-from pints.storage.load import Attempts, Keeper, remember
+from pints.storage.keep import Keeper
+from pints.storage.load import load_snapshot
 from pints.storage.store import Store, hold, make_runtime
 from pints.timescale import NS, Boot, Instant, after
 from pints.values.address import Address
@@ -140,11 +142,11 @@ class Daemon:
         )
         now = self.clock.read()
         board = machine.board or board_id()
-        remembered = remember(
+        snapshot = load_snapshot(
             self.store, self.runtime, self.clock, machine.build_epoch, board,
             has_rtc=bool(config.rtc.driver),
         )  # fmt: skip
-        self.core = Core(config, remembered, now, machine.entropy)
+        self.core = Core(config, snapshot, now, machine.entropy)
         worker = InlineWorker if machine.simulated else Worker
         self.worker = worker(self.loop, self._on_result)
         self.notifier = Notifier()
@@ -423,7 +425,7 @@ class Daemon:
             lambda said: self._do(self.core.rtc_refined(said)),
             lambda back: self._do(self.core.rtc_written(back)),
         )
-        return BoardRtc(self.loop, self.clock, self.config.rtc, self.attempts.attempt, heard)
+        return BoardRtc(self.loop, self.clock, self.config.rtc, self.attempts, heard)
 
     def _make_devices(self) -> "Devices | None":
         if not self.config.refclocks:
@@ -432,7 +434,7 @@ class Daemon:
         from pints.shell.devices import Devices
 
         return Devices(
-            self.loop, self.clock, self.config, self.attempts.attempt,
+            self.loop, self.clock, self.config, self.attempts,
             lambda name, said: self._do(self.core.handle_report(name, said, self.clock.read())),
             lambda name: self._do(self.core.receiver_lost(name, self.clock.read())),
         )  # fmt: skip
@@ -443,8 +445,7 @@ class Daemon:
         # Imported only where it is configured.
         from pints.shell.output import Output
 
-        attempt = self.attempts.attempt
-        return [Output(self.loop, config, attempt) for config in self.config.outputs]
+        return [Output(self.loop, config, self.attempts) for config in self.config.outputs]
 
     def _make_server(self, ke_server: bool) -> Any:
         if not self.config.server.listen:

@@ -32,7 +32,7 @@ from pints.client.batches import Batches
 from pints.client.retry import Backoff
 from pints.config.tables import Config
 from pints.core.saving import Saving
-from pints.core.snapshot import Remembered
+from pints.core.snapshot import Snapshot
 from pints.core.steering import Steering
 from pints.core.tasks import Exchanges
 from pints.errors import UntrustedTimeError
@@ -77,7 +77,7 @@ class Core:
     """One daemon's mind."""
 
     def __init__(
-        self, config: Config, remembered: Remembered, now: Reading, entropy: Callable[[int], bytes]
+        self, config: Config, snapshot: Snapshot, now: Reading, entropy: Callable[[int], bytes]
     ) -> None:
         self.config = config
         self.started = now
@@ -85,30 +85,30 @@ class Core:
         """How often each rule refused something (R13)."""
         self.story: deque[tuple[Boot, str]] = deque(maxlen=STORY_LENGTH)
         """What was announced and refused in this boot, and when."""
-        backoffs = remembered.backoffs
+        backoffs = snapshot.backoffs
         self.associations = {
             s.id: Association(s, entropy, backoffs.get(s.id, Backoff()))
             for s in (*config.sources, *config.anchors)
         }
-        self.discipline = Discipline(remembered.frequency, remembered.skew)
+        self.discipline = Discipline(snapshot.frequency, snapshot.skew)
         witnesses = {s.id: identity(s) for s in config.sources if is_witness(s, config)}
-        record = remembered.quorum
-        of_old = record if record is not None and record.boot_id != remembered.boot_id else None
-        earlier = Earlier(remembered.belief, of_old)
-        self.bootstrap = Bootstrap(config.bootstrap, remembered.floors, witnesses, now, earlier)
+        record = snapshot.quorum
+        of_old = record if record is not None and record.boot_id != snapshot.boot_id else None
+        earlier = Earlier(snapshot.belief, of_old)
+        self.bootstrap = Bootstrap(config.bootstrap, snapshot.floors, witnesses, now, earlier)
         self._slews = SlewAccount(now)
         self.steering = Steering(self.bootstrap, self.discipline, self._slews)
         self.saving = Saving(
-            config, self.bootstrap, self.discipline, remembered.names,
-            Batches(remembered.board, remembered.batches), now.boot,
-            boot_id=remembered.boot_id, board=remembered.board, durable=remembered.durable,
-            quorum_kept=remembered.quorum is not None,
+            config, self.bootstrap, self.discipline, snapshot.names,
+            Batches(snapshot.board, snapshot.batches), now.boot,
+            boot_id=snapshot.boot_id, board=snapshot.board, durable=snapshot.durable,
+            quorum_kept=snapshot.quorum is not None,
         )  # fmt: skip
-        self.corroboration = self._corroborate(entropy, remembered, now)
-        self._remembered = remembered
+        self.corroboration = self._corroborate(entropy, snapshot, now)
+        self._remembered = snapshot
         self._anchors = {s.id for s in config.anchors}
         self._polls = {s.id: PollControl(s.minpoll, s.maxpoll) for s in config.sources}
-        self._exchanges = Exchanges(self.bootstrap, remembered.names)
+        self._exchanges = Exchanges(self.bootstrap, snapshot.names)
         self._lost: set[str] = set()
         """Sources that are known not to answer."""
         self._latest = now
@@ -360,7 +360,7 @@ class Core:
         return self.saving.backoffs({a.id: a.retry.backoff for a in self.associations.values()})
 
     def _corroborate(
-        self, entropy: Callable[[int], bytes], remembered: Remembered, now: Reading
+        self, entropy: Callable[[int], bytes], snapshot: Snapshot, now: Reading
     ) -> "Corroboration | None":
         config = self.config
         if not (config.rtc.driver or config.refclocks or config.bootstrap.roughtime):
@@ -369,7 +369,7 @@ class Core:
         from pints.corroboration import Corroboration
 
         return Corroboration(
-            config, remembered.calibration, remembered.board,
+            config, snapshot.calibration, snapshot.board,
             self.bootstrap, self.discipline, self._slews, entropy, now,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What earlier runs left, as a value: `remember` reads it, the core begins with it."""
+"""What earlier runs left on disk, as one value that `pints.storage.load` makes."""
 
 from dataclasses import field
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Remembered:
+class Snapshot:
     """What earlier runs left, as the shell read it."""
 
     floors: Floors

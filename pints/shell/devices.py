@@ -13,7 +13,7 @@ from pints import drivers
 from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Detailed, Details, Patient, ReferenceClock, Report
 from pints.errors import DeviceError
-from pints.shell.attempt import Attempt
+from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop, Timer
 from pints.timescale import after
@@ -32,14 +32,14 @@ class Devices:
         loop: Loop,
         clock: Clock,
         config: Config,
-        attempt: Attempt,
+        attempts: Attempts,
         on_report: Callable[[str, Report], None],
         on_lost: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._clock = clock
         self._config = config
-        self._attempt = attempt
+        self._attempts = attempts
         self._on_report = on_report
         self._on_lost = on_lost
         self._receivers: dict[str, ReferenceClock] = {}
@@ -70,7 +70,7 @@ class Devices:
             else:
                 self._listen(config)
 
-        if not self._attempt(config.id, call):
+        if not self._attempts.attempt(config.id, call):
             self._loop.call_at(after(self._clock.boot(), REOPEN), partial(self._open, config))
 
     def _listen(self, config: RefclockConfig) -> None:
@@ -91,7 +91,7 @@ class Devices:
             if events & (select.POLLERR | select.POLLNVAL):
                 raise DeviceError(f"{config.id}: unplugged")
 
-        good = self._attempt(config.id, call)
+        good = self._attempts.attempt(config.id, call)
         for report in reports:
             self._on_report(config.id, report)
         if not good:

@@ -8,7 +8,7 @@ waiting; nobody is woken for one that does not change.
 from pints import drivers
 from pints.config.tables import OutputConfig
 from pints.drivers import StatusOutput
-from pints.shell.attempt import Attempt
+from pints.shell.attempts import Attempts
 from pints.shell.loop import Loop, Timer
 from pints.timescale import after
 
@@ -19,10 +19,10 @@ REOPEN = 60.0
 class Output:
     """One that [[output]] names."""
 
-    def __init__(self, loop: Loop, config: OutputConfig, attempt: Attempt) -> None:
+    def __init__(self, loop: Loop, config: OutputConfig, attempts: Attempts) -> None:
         self._loop = loop
         self._config = config
-        self._attempt = attempt
+        self._attempts = attempts
         self._shown = ("", "")
         """Trust state and basis."""
         self._driver: StatusOutput | None = None
@@ -56,7 +56,7 @@ class Output:
                 self._driver = drivers.open_output(self._config)
             wait = self._driver.show(*self._shown)
 
-        if not self._attempt(self._config.id, call):
+        if not self._attempts.attempt(self._config.id, call):
             self.close()
         if wait is not None:
             self._later(wait)

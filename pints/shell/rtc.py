@@ -14,7 +14,7 @@ from pints.config.tables import RtcConfig
 from pints.drivers import RealTimeClock, RtcReading
 from pints.errors import DeviceError
 from pints.lean import dataclass
-from pints.shell.attempt import Attempt
+from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop, Timer
 from pints.timescale import NS, Instant, after, nanoseconds, seconds
@@ -40,12 +40,12 @@ class BoardRtc:
     """The chip that [rtc] names."""
 
     def __init__(
-        self, loop: Loop, clock: Clock, config: RtcConfig, attempt: Attempt, heard: Heard
+        self, loop: Loop, clock: Clock, config: RtcConfig, attempts: Attempts, heard: Heard
     ) -> None:
         self._loop = loop
         self._clock = clock
         self._config = config
-        self._attempt = attempt
+        self._attempts = attempts
         self._heard = heard
         self._driver: RealTimeClock | None = None
         self._timer: Timer | None = None
@@ -68,7 +68,7 @@ class BoardRtc:
                 self._driver = drivers.open_rtc(self._config, self._clock)
             read.append((self._driver.name, self._driver.read()))
 
-        if not self._attempt("rtc", call):
+        if not self._attempts.attempt("rtc", call):
             self.close()
         return read[0] if read else None
 
@@ -130,7 +130,7 @@ class BoardRtc:
         time = true()
         if self._driver is None or time is None:
             return
-        if not self._attempt("rtc", partial(self._driver.write, time)):
+        if not self._attempts.attempt("rtc", partial(self._driver.write, time)):
             self.close()
             self._later(REOPEN, self._look_for_it)
             return

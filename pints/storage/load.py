@@ -1,14 +1,12 @@
-"""What outlasts a run: read at its start, written while it lasts.
+"""Reads what earlier runs left on disk, at the start of the daemon.
 
-Guarantees: a file that is torn or foreign is set aside, said and survived.  A batch of cookies
-is durably unlinked before any of it is handed out, and nothing is handed out where that cannot
-be had.  A disk that refuses is complained of once, until it works again, and stops nobody.
-Saved time that could not be read is not written over before it could.
+Guarantees: a file that is torn or foreign is set aside, logged and survived.  A batch of cookies
+is durably unlinked before any of it is handed out, and none is handed out where that cannot be
+had.
 """
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -20,13 +18,13 @@ from pints.client.names import Names
 from pints.client.retry import decode_backoffs
 from pints.client.session import SavedSession, decode_batch
 from pints.core.saving import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, RTC_FILE
-from pints.core.snapshot import Remembered
+from pints.core.snapshot import Snapshot
 from pints.errors import DeviceError, StateError
 from pints.shell.clock import Clock
 from pints.storage.store import Store
 from pints.sync.crystal import FREQUENCY_PRIOR, MAX_FREQUENCY
 from pints.timescale import Instant
-from pints.values.belief import Belief, Floors, decode_belief
+from pints.values.belief import Floors, decode_belief
 
 if TYPE_CHECKING:
     from pints.bootstrap.rtc import Calibration
@@ -38,19 +36,19 @@ BELIEF = "belief"
 T = TypeVar("T")
 
 
-def remember(
+def load_snapshot(
     store: Store,
     runtime: Store,
     clock: Clock,
     build_epoch: Instant,
     board: str,
     has_rtc: bool = False,
-) -> Remembered:
+) -> Snapshot:
     """What earlier runs left in the state folder, and those of this boot in the other.
 
     Not to be called in vain: it spends a batch of cookies.
     """
-    ratcheted, seen = _read(store, restore.TIME_FILE, _decode_time) or (0, 0)
+    ratcheted, seen = read_time(store) or (0, 0)
     floors = Floors(build_epoch, Instant(ratcheted), Instant(seen))
     boot_id = clock.boot_id()
     # Without a drift of ours, the one another daemon left in the kernel is a good guess.
@@ -62,7 +60,7 @@ def remember(
             "%s forgets with the power: no cookie is saved or sent from it", store.directory
         )
     sessions, batches = _spend_batch(store, board) if durable else ([], 0)
-    return Remembered(
+    return Snapshot(
         floors, boot_id, board, frequency, skew, sessions, batches,
         _of_this_boot(runtime, BELIEF, partial(decode_belief, boot_id=boot_id)), durable,
         _read(store, QUORUM_FILE, partial(decode_quorum, board=board)),
@@ -70,85 +68,6 @@ def remember(
         _of_this_boot(runtime, BACKOFFS_FILE, partial(decode_backoffs, boot_id=boot_id)) or {},
         _calibration(store, board) if has_rtc else None,
     )  # fmt: skip
-
-
-class Attempts:
-    """What the machine may refuse, part by part."""
-
-    def __init__(self) -> None:
-        self.failing: dict[str, tuple[str, str]] = {}
-        """Parts whose last attempt failed, with why and what mends it."""
-
-    def attempt(self, part: str, call: Callable[[], None]) -> bool:
-        """Whether it was done; complains once until it works again."""
-        try:
-            call()
-        except DeviceError as e:
-            known = part in self.failing
-            self.failing[part] = str(e), e.hint
-            if not known:
-                log.error("%s%s", e, f" ({e.hint})" if e.hint else "")
-            return False
-        if part in self.failing:
-            del self.failing[part]
-            log.info("%s works again", part)
-        return True
-
-
-class Keeper:
-    """Writes what the core wants kept."""
-
-    def __init__(
-        self, store: Store, runtime: Store, boot_id: str, attempts: Attempts, timesync: str = ""
-    ) -> None:
-        """`timesync`: the file whose modification time is systemd's saved clock, if there is
-        to be one."""
-        self._store = store
-        self._runtime = runtime
-        self._boot_id = boot_id
-        self._attempts = attempts
-        self._timesync = timesync
-        self._timesync_failed = False
-
-    def save_time(self, ratcheted: Instant, seen: Instant, sure: bool) -> bool:
-        """The line of early boot.  An anchored time keeps systemd's saved clock fresh, too, for
-        who boots without pints; any other may be wrong, and that clock never goes back."""
-        done = self._attempts.attempt("state", lambda: self._write_time(ratcheted, seen))
-        if done and sure and self._timesync:
-            self._freshen(self._timesync, seen)
-        return done
-
-    def save(self, name: str, data: bytes) -> bool:
-        """A file of the state folder; whether it is there for good."""
-        return self._attempts.attempt("state", lambda: self._store.write(name, data))
-
-    def record(self, belief: Belief, basis: str) -> bool:
-        """The belief, for a daemon that is started again within this boot (R9)."""
-        return self.save_for_boot(BELIEF, belief.encode(self._boot_id, basis).encode("ascii"))
-
-    def save_for_boot(self, name: str, data: bytes) -> bool:
-        """A file of the runtime folder."""
-        return self._attempts.attempt("runtime", lambda: self._runtime.write(name, data))
-
-    def _write_time(self, ratcheted: Instant, seen: Instant) -> None:
-        name, least = restore.TIME_FILE, 0
-        if name in self._store.unread:
-            # What an ailing card hid at the start is there nevertheless: never lowered (R7).
-            least, _ = _read(self._store, name, _decode_time, strict=True) or (0, 0)
-        data = restore.encode(max(ratcheted, least), seen, self._boot_id)
-        self._store.write(name, data)
-
-    def _freshen(self, path: str, seen: Instant) -> None:
-        """Never back: a floor that lies in the future is not ours to lower."""
-        try:
-            if os.stat(path).st_mtime_ns < seen:
-                os.utime(path, ns=(seen, seen))
-        except FileNotFoundError:
-            pass  # systemd-timesyncd is not installed, or never ran
-        except OSError as e:
-            if not self._timesync_failed:
-                log.debug("%s is not kept fresh: %s", path, e.strerror)
-            self._timesync_failed = True
 
 
 def _spend_batch(store: Store, board: str) -> tuple[list[SavedSession], int]:
@@ -196,6 +115,12 @@ def _calibration(store: Store, board: str) -> "Calibration | None":
     from pints.bootstrap.rtc import decode_calibration  # for those who have a chip
 
     return _read(store, RTC_FILE, partial(decode_calibration, board=board))
+
+
+def read_time(store: Store, strict: bool = False) -> tuple[int, int] | None:
+    """Saved time, ratcheted and seen; None where there is none to be had.  If `strict`,
+    DeviceError where that cannot be told."""
+    return _read(store, restore.TIME_FILE, _decode_time, strict)
 
 
 def _decode_time(data: bytes) -> tuple[int, int]:

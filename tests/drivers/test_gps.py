@@ -15,6 +15,7 @@ from serial import Serial
 from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Detailed, Details, Fix, ReferenceClock, Report, open_refclock
 from pints.errors import DeviceError
+from pints.shell.attempts import Attempts
 from pints.shell.devices import REOPEN, Devices
 from pints.shell.loop import Loop
 from pints.timescale import NS, Instant, nanoseconds
@@ -205,18 +206,16 @@ def test_unplugged_and_back_without_a_restart(desk: Desk) -> None:
     lost: list[str] = []
     failures: list[str] = []
 
-    def attempt(part: str, call: Callable[[], None]) -> bool:
-        try:
-            call()
-        except DeviceError as e:
-            failures.append(str(e))
-            return False
-        return True
+    class Counted(Attempts):
+        def attempt(self, part: str, call: Callable[[], None]) -> bool:
+            done = super().attempt(part, call)
+            failures.extend(reason for reason, _ in self.failing.values())
+            return done
 
     loop = Loop(desk.clock)
     config = Config(refclocks=(RefclockConfig("gps", str(desk.line.path)),))
     devices = Devices(
-        loop, desk.clock, config, attempt, lambda _, r: reports.append(r), lost.append
+        loop, desk.clock, config, Counted(), lambda _, r: reports.append(r), lost.append
     )
     devices.begin()
     try:

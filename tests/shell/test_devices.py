@@ -2,7 +2,7 @@
 
 import select
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 
@@ -10,6 +10,7 @@ from pints import drivers
 from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Pulse, Report
 from pints.errors import DeviceError
+from pints.shell.attempts import Attempts
 from pints.shell.devices import REOPEN, UNTOLD, Devices
 from pints.shell.loop import Loop
 from pints.shell.software_clock import SoftwareClock
@@ -72,14 +73,6 @@ class Bursts(Silent):
         self.far.close()
 
 
-def attempt(part: str, call: Callable[[], None]) -> bool:
-    try:
-        call()
-    except DeviceError:
-        return False
-    return True
-
-
 def test_one_that_can_wait_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     timebase = Timebase()
     clock = SoftwareClock(Instant(0), timebase=timebase)
@@ -88,7 +81,7 @@ def test_one_that_can_wait_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(drivers, "open_refclock", lambda config, clock: receiver)
     lost: list[str] = []
     devices = Devices(
-        loop, clock, Config(refclocks=(CONFIG,)), attempt, lambda name, report: None, lost.append
+        loop, clock, Config(refclocks=(CONFIG,)), Attempts(), lambda name, report: None, lost.append
     )  # fmt: skip
 
     def goes_on(until: float) -> None:
@@ -134,7 +127,7 @@ def test_one_that_wakes_nobody_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(drivers, "open_refclock", open_refclock)
     devices = Devices(
-        loop, clock, Config(refclocks=(CONFIG,)), attempt,
+        loop, clock, Config(refclocks=(CONFIG,)), Attempts(),
         lambda name, report: heard.append((name, report)), lost.append,
     )  # fmt: skip
     devices.begin()

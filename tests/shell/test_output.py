@@ -7,10 +7,10 @@ import pytest
 
 from pints.config.tables import OutputConfig
 from pints.errors import ConfigError, DeviceError
+from pints.shell.attempts import Attempts
 from pints.shell.loop import Loop
 from pints.shell.output import REOPEN, Output
 from pints.shell.software_clock import SoftwareClock
-from pints.storage.load import Attempts
 from pints.timescale import Instant, nanoseconds
 
 
@@ -44,7 +44,7 @@ class Board:
         self.missing = False
         monkeypatch.setattr("pints.drivers.open_output", self._open)
         self.attempts = Attempts()
-        self.output = Output(self.loop, OutputConfig("lamp"), self.attempts.attempt)
+        self.output = Output(self.loop, OutputConfig("lamp"), self.attempts)
 
     def _open(self, config: OutputConfig) -> Lamp:
         if self.missing:
@@ -147,7 +147,7 @@ def test_closed_it_shows_nothing_any_more(board: Board) -> None:
 
 def test_an_unknown_driver_is_a_mistake_in_the_configuration() -> None:
     loop = Loop(SoftwareClock(Instant(0)))
-    Output(loop, OutputConfig("kernel_led"), Attempts().attempt).show("unset", "")
+    Output(loop, OutputConfig("kernel_led"), Attempts()).show("unset", "")
     with pytest.raises(ConfigError, match=r"\[\[output\]\] driver: unknown") as e:
         loop._run_timers()
     assert "kernel-led" in e.value.hint

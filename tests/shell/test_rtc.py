@@ -7,9 +7,9 @@ from pints.bootstrap.ticks import FINE
 from pints.config.tables import RtcConfig
 from pints.drivers import MachineClock, RealTimeClock, RtcReading
 from pints.errors import DeviceError
+from pints.shell.attempts import Attempts
 from pints.shell.rtc import REOPEN, BoardRtc, Heard
 from pints.shell.software_clock import SoftwareClock
-from pints.storage.load import Attempts
 from pints.timescale import NS, Instant, nanoseconds, seconds
 from pints_drivers.fake_i2c import FakeBus, FakeChip
 from pints_drivers.i2c_rtc import I2cRtc
@@ -45,7 +45,7 @@ class Board:
             return I2cRtc(name, CHIPS[name], self.bus, self.chip.layout.address, clock)
 
         monkeypatch.setattr(drivers, "open_rtc", opened)
-        self.rtc = BoardRtc(self.loop, self.clock, RtcConfig(name), self.attempts.attempt, heard)
+        self.rtc = BoardRtc(self.loop, self.clock, RtcConfig(name), self.attempts, heard)
 
     def tick(self) -> int:
         self.now += 1_000_000

@@ -8,8 +8,10 @@ import pytest
 
 from pints import restore
 from pints.errors import DeviceError
+from pints.shell.attempts import Attempts
 from pints.shell.software_clock import SoftwareClock
-from pints.storage.load import Attempts, Keeper, remember
+from pints.storage.keep import Keeper
+from pints.storage.load import load_snapshot
 from pints.storage.store import Store
 from pints.timescale import NS, Instant
 from pints.values.belief import Belief
@@ -58,7 +60,7 @@ def test_what_is_kept_is_remembered(kept: Kept) -> None:
     kept.keeper.save("drift.json", b'{"frequency": 1e-5, "skew": 2e-6}')
     belief = Belief(NOW, clock.boot(), 0.1)
     assert kept.keeper.record(belief, "windows")
-    found = remember(kept.store, kept.runtime, clock, EPOCH, "board")
+    found = load_snapshot(kept.store, kept.runtime, clock, EPOCH, "board")
     assert (found.floors.ratcheted, found.floors.seen) == (EPOCH, NOW)
     assert (found.frequency, found.skew) == (1e-5, 2e-6)
     assert (found.boot_id, found.board, found.durable) == ("this-boot", "board", True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pints.errors import DeviceError, StateError
-from pints.shell import store as store_module
+from pints.storage import store as store_module
 from pints.storage.store import MAX_SIZE, Files, Store
 from tests.world import disk as played
 

@@ -39,7 +39,9 @@ from pints.config.tables import (
 )
 from pints.core.core import Core
 from pints.drivers import Fix, Pulse, RtcReading
-from pints.storage.load import Attempts, Keeper, remember
+from pints.shell.attempts import Attempts
+from pints.storage.keep import Keeper
+from pints.storage.load import load_snapshot
 from pints.storage.store import Store
 from pints.timescale import DAY, NS, Boot, Instant, Reading, nanoseconds, seconds
 from pints.values.address import Address
@@ -183,11 +185,11 @@ class Device:
         self._attempts = Attempts()
         self.keeper = Keeper(self.store, runtime, self.clock.boot_id(), self._attempts)
         self.rules.start()
-        remembered = remember(
+        snapshot = load_snapshot(
             self.store, runtime, self.clock, self.build_epoch, self.board,
             has_rtc=bool(self.config.rtc.driver),
         )  # fmt: skip
-        self.core = Core(self.config, remembered, self.clock.read(), self.world.entropy)
+        self.core = Core(self.config, snapshot, self.clock.read(), self.world.entropy)
         self._do(self.core.begin(self.clock.read()))
         self._lost.clear()
         for name, receiver in self.receivers.items():
