@@ -18,7 +18,8 @@ WHEN_OPENED = {"pints_drivers.i2c_rtc": "smbus2"}
 """What a driver imports no sooner than it opens its device."""
 _LOAD = """
 import sys
-import pints.corroboration, pints.daemon, pints.shell.devices, pints.shell.output, pints.shell.rtc
+import pints.daemon, pints.evidence.independent
+import pints.shell.devices, pints.shell.output, pints.shell.rtc
 for module in sys.argv[1:]:
     __import__(module)
 for line in open("/proc/self/status"):

@@ -54,8 +54,8 @@ def _run(what: str, place: Path) -> dict[str, float]:
 
 def _main(what: str, place: Path) -> None:
     # Imported as the daemon does.
-    import pints.corroboration
     import pints.daemon
+    import pints.evidence.independent
     import pints.shell.devices  # noqa: F401 - what it costs is there in each of them
 
     began = time.process_time()

@@ -6,7 +6,7 @@ from typing import Any
 
 from pints.config.tables import RefclockConfig, locks
 from pints.drivers import Details
-from pints.receivers import Receivers
+from pints.evidence.refclocks import Receivers
 from pints.sync.discipline import Discipline
 from pints.sync.select import UNUSABLE
 from pints.timescale import Reading, iso, seconds

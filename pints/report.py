@@ -323,7 +323,7 @@ class Reporter:
 
     def _roughtime_silence(self) -> str:
         """Why Roughtime says nothing: the last that is known of it."""
-        from pints.bootstrap.roughtime import LEAST_OPERATORS
+        from pints.evidence.roughtime import LEAST_OPERATORS
 
         core = self._daemon.core
         servers = core.config.bootstrap.roughtime

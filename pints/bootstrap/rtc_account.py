@@ -5,8 +5,8 @@ Seconds unless a name says otherwise; instants in ISO 8601; `None` for what is n
 
 from typing import Any
 
-from pints.bootstrap.rtc import UNMEASURED, Calibration
 from pints.drivers import RtcReading
+from pints.evidence.rtc import UNMEASURED, Calibration
 from pints.lean import dataclass
 from pints.timescale import iso, seconds
 

@@ -58,8 +58,8 @@ from pints.values.worker_tasks import (
 )
 
 if TYPE_CHECKING:
-    from pints.corroboration import Corroboration
     from pints.drivers import Report, RtcReading
+    from pints.evidence.independent import Corroboration
 
 ROUGHTIME = ""
 """Stands for the source of a task that is for no source."""
@@ -366,7 +366,7 @@ class Core:
         if not (config.rtc.driver or config.refclocks or config.bootstrap.roughtime):
             return None
         # Imported only where it is configured: not needed costs nothing.
-        from pints.corroboration import Corroboration
+        from pints.evidence.independent import Corroboration
 
         return Corroboration(
             config, snapshot.calibration, snapshot.board,

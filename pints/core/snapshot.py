@@ -12,7 +12,7 @@ from pints.sync.crystal import FREQUENCY_PRIOR
 from pints.values.belief import Belief, Floors
 
 if TYPE_CHECKING:
-    from pints.bootstrap.rtc import Calibration
+    from pints.evidence.rtc import Calibration
 
 
 @dataclass(slots=True)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import partial
 
 from pints import drivers
-from pints.bootstrap.ticks import Ticks
 from pints.config.tables import RtcConfig
 from pints.drivers import RealTimeClock, RtcReading
 from pints.errors import DeviceError
+from pints.evidence.rtc_seconds import Ticks
 from pints.lean import dataclass
 from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock

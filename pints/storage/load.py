@@ -27,7 +27,7 @@ from pints.timescale import Instant
 from pints.values.belief import Floors, decode_belief
 
 if TYPE_CHECKING:
-    from pints.bootstrap.rtc import Calibration
+    from pints.evidence.rtc import Calibration
 
 log = logging.getLogger("pints")
 
@@ -112,7 +112,7 @@ def _read(store: Store, name: str, decode: Callable[[bytes], T], strict: bool = 
 
 
 def _calibration(store: Store, board: str) -> "Calibration | None":
-    from pints.bootstrap.rtc import decode_calibration  # for those who have a chip
+    from pints.evidence.rtc import decode_calibration  # for those who have a chip
 
     return _read(store, RTC_FILE, partial(decode_calibration, board=board))
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pints import drivers
-from pints.bootstrap.rtc import Calibration, encode_calibration
 from pints.cli import main
 from pints.cli.rtc import detect_text, rtc_text, trim_text
 from pints.drivers import FoundRtc
+from pints.evidence.rtc import Calibration, encode_calibration
 from pints.storage.board import board_id
 from pints.timescale import NS, Instant
 from tests.device import Device

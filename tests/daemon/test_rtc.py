@@ -10,12 +10,12 @@ import pytest
 
 from pints import daemon
 from pints.actions import ReadRtc, SetRtc
-from pints.bootstrap.ticks import FINE
 from pints.config.load import merge
 from pints.config.tables import Config
 from pints.daemon import Daemon, Machine
 from pints.drivers import RtcReading
 from pints.errors import PintsError
+from pints.evidence.rtc_seconds import FINE
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant, nanoseconds, seconds
 from pints_drivers import i2c_bus

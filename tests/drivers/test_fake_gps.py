@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pints.bootstrap.gps import Fixes
 from pints.drivers import RefclockConfig, open_refclock
 from pints.errors import DeviceError
+from pints.evidence.gps import Fixes
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, NS, Instant, iso, nanoseconds
 from pints.values.belief import Floors

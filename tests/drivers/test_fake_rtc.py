@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.bootstrap.rtc import rtc_evidence, written
 from pints.bootstrap.rules import Refusal
 from pints.drivers import RtcConfig, open_rtc
 from pints.errors import DeviceError
+from pints.evidence.rtc import rtc_evidence, written
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, HOUR, NS, Instant, iso, nanoseconds, seconds
 from pints.values.belief import Floors

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pints.bootstrap.gps import ROLLOVER, Fixes
 from pints.drivers import Fix
 from pints.errors import DeviceError
+from pints.evidence.gps import ROLLOVER, Fixes
 from pints.timescale import DAY, NS, Instant, iso, nanoseconds, seconds
 from pints.values.belief import Floors
 from pints.values.evidence import Evidence

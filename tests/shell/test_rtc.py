@@ -3,10 +3,10 @@
 import pytest
 
 from pints import drivers
-from pints.bootstrap.ticks import FINE
 from pints.config.tables import RtcConfig
 from pints.drivers import MachineClock, RealTimeClock, RtcReading
 from pints.errors import DeviceError
+from pints.evidence.rtc_seconds import FINE
 from pints.shell.attempts import Attempts
 from pints.shell.rtc import REOPEN, BoardRtc, Heard
 from pints.shell.software_clock import SoftwareClock

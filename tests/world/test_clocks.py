@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from pints.bootstrap.rtc import Calibration
 from pints.config.tables import SourceConfig
 from pints.errors import PintsError
+from pints.evidence.rtc import Calibration
 from pints.timescale import DAY, HOUR, YEAR, Instant, midnight, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
 from tests.world.attackers import silence

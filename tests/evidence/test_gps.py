@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.bootstrap.gps import CALM, ROLLOVER, Fixes, fix_evidence, fix_sample, unfold
 from pints.bootstrap.rules import Refusal
 from pints.drivers import Fix
+from pints.evidence.gps import CALM, ROLLOVER, Fixes, fix_evidence, fix_sample, unfold
 from pints.timescale import DAY, HOUR, NS, Boot, Instant, Raw, Reading, midnight, nanoseconds
 from pints.values.belief import Floors
 from pints.values.evidence import Evidence, Strength

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.bootstrap.roughtime import DELIVERY, WIDEST, judge
 from pints.bootstrap.rules import Refusal
+from pints.evidence.roughtime import DELIVERY, WIDEST, judge
 from pints.timescale import DAY, NS, YEAR, Boot, Instant, nanoseconds
 from pints.values.belief import DRIFT_UNSTEERED, Floors
 from pints.values.evidence import Evidence, Strength

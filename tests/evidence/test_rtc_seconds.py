@@ -5,8 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pints.bootstrap.ticks import FINE, READINGS, Ticks
 from pints.drivers import RtcReading
+from pints.evidence.rtc_seconds import FINE, READINGS, Ticks
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds, seconds
 
 START = Instant(1_790_000_000 * NS)

@@ -11,8 +11,13 @@ from collections.abc import Callable
 
 from pints.actions import Action, Log, ReadRtc, Save, SetRtc, Start
 from pints.bootstrap.engine import Bootstrap
-from pints.bootstrap.roughtime import judge
-from pints.bootstrap.rtc import (
+from pints.config.tables import Config
+from pints.core.saving import MALFEASANCE_FILE, RTC_FILE
+from pints.drivers import RtcReading
+from pints.errors import NotAnchoredError, PintsError
+from pints.evidence.refclocks import Receivers
+from pints.evidence.roughtime import judge
+from pints.evidence.rtc import (
     UNMEASURED,
     Calibration,
     encode_calibration,
@@ -22,11 +27,6 @@ from pints.bootstrap.rtc import (
     worth_writing,
     written,
 )
-from pints.config.tables import Config
-from pints.core.saving import MALFEASANCE_FILE, RTC_FILE
-from pints.drivers import RtcReading
-from pints.errors import NotAnchoredError, PintsError
-from pints.receivers import Receivers
 from pints.roughtime_poll import RoughtimePoll
 from pints.sync.discipline import Discipline
 from pints.sync.slew import SlewAccount

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from pints.drivers import Pulse, Sawtooth
-from pints.sync.pulses import BATCH, UNMISTAKABLE, WINDOW, Filter, Numbering, Span, Tick
+from pints.evidence.pps import BATCH, UNMISTAKABLE, WINDOW, Filter, Numbering, Span, Tick
 from pints.timescale import NS, Boot, Instant, Raw, Reading, nanoseconds, seconds
 from pints.values.sample import Sample
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from pints.actions import Action, Log
 from pints.bootstrap.engine import Bootstrap
-from pints.bootstrap.gps import Fixes, fix_sample, unfold
 from pints.config.tables import RefclockConfig, locks
 from pints.drivers import Fix, Pulse, Report, Sawtooth
+from pints.evidence.gps import Fixes, fix_sample, unfold
+from pints.evidence.pps import UNMISTAKABLE, Filter, Numbering, Span, Tick
 from pints.lean import dataclass
 from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL
-from pints.sync.pulses import UNMISTAKABLE, Filter, Numbering, Span, Tick
 from pints.sync.slew import SlewAccount
 from pints.timescale import Instant, Raw, Reading, nanoseconds, seconds, span
 

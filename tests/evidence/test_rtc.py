@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pints.bootstrap.rtc import (
+from pints.bootstrap.rules import Refusal
+from pints.drivers import RtcReading
+from pints.errors import StateError
+from pints.evidence.rtc import (
     MEASURE_FOR,
     SPEAKS_FOR,
     STRANGER,
@@ -23,9 +26,6 @@ from pints.bootstrap.rtc import (
     worth_writing,
     written,
 )
-from pints.bootstrap.rules import Refusal
-from pints.drivers import RtcReading
-from pints.errors import StateError
 from pints.timescale import DAY, HOUR, NS, YEAR, Boot, Instant, Raw, Reading, nanoseconds, seconds
 from pints.values.belief import Floors
 from pints.values.evidence import Evidence, Strength
