@@ -39,7 +39,7 @@ from pints.control.server import ControlServer, Reply
 from pints.core.core import Core
 from pints.errors import DeviceError, NotAnchoredError, PintsError
 from pints.lean import dataclass
-from pints.report import Reporter
+from pints.report.reporter import Reporter
 from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
 from pints.shell.link import LinkWatch

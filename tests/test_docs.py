@@ -8,13 +8,13 @@ from pkgutil import resolve_name
 import pytest
 
 from pints import drivers
-from pints.bootstrap.account import Kind, Verdict
 from pints.bootstrap.diagram import mermaid
 from pints.bootstrap.rules import RULES
 from pints.bootstrap.states import Basis, State
 from pints.cli import COMMANDS
 from pints.config.load import load
 from pints.config.tables import options
+from pints.report.evidence import Kind, Verdict
 from tests.cli.test_trust import AGREEING, BOOTSTRAP
 
 ROOT = Path(__file__).parent.parent

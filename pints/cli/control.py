@@ -12,7 +12,7 @@ from pints.control.client import NoDaemonError, add_options, ask, positive_secon
 from pints.errors import PintsError
 
 LEVELS = ("restored", "verified", "anchored")
-"""Ascending; the daemon's own list is `pints.report.Reporter.LEVELS`."""
+"""Ascending; the daemon's own list is `pints.report.reporter.Reporter.LEVELS`."""
 RETRY = 0.2
 """Seconds between two looks for a daemon that is not there."""
 LAST_LOOK = 1.0

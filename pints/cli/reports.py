@@ -1,6 +1,6 @@
 """The status commands: what the daemon tells about itself, as text or as it is.
 
-Each prints one document (`pints.report`), once or again and again.  Exit status 0 when the
+Each prints one document (`pints.report.reporter`), once or again and again.  Exit status 0 when the
 daemon answered; `pints status` asks more: 0 only while the time is verified.
 """
 

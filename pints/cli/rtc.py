@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 from pints import drivers
-from pints.bootstrap.rtc_account import rtc_account
 from pints.cli.reports import add_status_options, show
 from pints.config.load import load
 from pints.control.client import NoDaemonError, ask, socket_path
@@ -17,6 +16,7 @@ from pints.core.saving import RTC_FILE
 from pints.drivers import FoundRtc
 from pints.errors import PintsError
 from pints.evidence.rtc import Calibration, decode_calibration
+from pints.report.rtc import rtc_account
 from pints.shell.system_clock import SystemClock
 from pints.storage.board import board_id
 from pints.timescale import span

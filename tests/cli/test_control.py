@@ -11,7 +11,7 @@ import pytest
 
 from pints.cli import control, main
 from pints.demo.world import free_port
-from pints.report import Reporter
+from pints.report.reporter import Reporter
 from tests.device import Device
 
 

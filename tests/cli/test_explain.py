@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pints.bootstrap.account import Kind, Verdict
 from pints.bootstrap.rules import RULES
 from pints.bootstrap.states import Basis, State
 from pints.cli.explain import ANSWERS, BASES, BOUNDS, NOUNS, OUTCOMES, SINGLE, explain_text
 from pints.cli.table import WIDTH
+from pints.report.evidence import Kind, Verdict
 from tests.cli.test_trust import AGREEING, BOOTSTRAP, COUNTS, FLOORS, LIAR, row
 
 TITLES = [

@@ -21,7 +21,7 @@ from pints.cli.reports import (
 )
 from pints.cli.table import ago, failure_lines
 from pints.cli.trust import MEANINGS
-from pints.report import Reporter
+from pints.report.reporter import Reporter
 from tests.chronyd import Chronyd, chronyd, host_now
 from tests.cli.test_trust import AGREEING, BOOTSTRAP
 from tests.device import ROOT, Device

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from pints.bootstrap.account import VETOES
 from pints.bootstrap.rules import RULES
 from pints.bootstrap.states import State
 from pints.cli.table import WIDTH
 from pints.cli.trust import LETTERS, MEANINGS, WIDE, bootstrap_text, status_text
+from pints.report.evidence import VETOES
 from pints.values.evidence import Strength
 
 REFUSED = {

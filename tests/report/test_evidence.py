@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from pints.bootstrap.account import Asked, Kind, Row, Verdict, account
 from pints.bootstrap.rules import Refusal
 from pints.bootstrap.states import State
 from pints.config.tables import BootstrapConfig
 from pints.errors import UntrustedTimeError
+from pints.report.evidence import Asked, Kind, Row, Verdict, account
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
 from pints.values.belief import Floors
 from pints.values.evidence import Evidence, Strength

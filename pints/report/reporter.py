@@ -19,8 +19,8 @@ from pints.timescale import Boot, Instant, Reading, iso, seconds
 from pints.values.chain import Window
 
 if TYPE_CHECKING:
-    from pints.bootstrap.account import Asked, Row
     from pints.daemon import Daemon
+    from pints.report.evidence import Asked, Row
     from pints.server.responder import ServerState
 
 Document = dict[str, Any]
@@ -258,7 +258,7 @@ class Reporter:
     def _grounds(self, now: Reading) -> Document:
         """Who said what, what came of it, and by which rule."""
         # Imported when somebody asks: the daemon does without it.
-        from pints.bootstrap.account import account
+        from pints.report.evidence import account
 
         core = self._daemon.core
         bootstrap, finding = core.bootstrap, core.bootstrap.finding
@@ -296,7 +296,7 @@ class Reporter:
 
     def _asked(self) -> "list[Asked]":
         """Everything that is asked for the time and may count, with why it is silent."""
-        from pints.bootstrap.account import Asked, Kind
+        from pints.report.evidence import Asked, Kind
 
         core = self._daemon.core
         asked = [
@@ -350,7 +350,7 @@ class Reporter:
 
     def _refclocks(self, now: Reading) -> Document:
         # Imported when somebody asks: the daemon does without it.
-        from pints.receiver_report import rows_of
+        from pints.report.refclocks import rows_of
 
         core, devices = self._daemon.core, self._daemon.devices
         configs = core.config.refclocks
@@ -369,8 +369,8 @@ class Reporter:
 
     def _rtc(self, now: Reading) -> Document:
         # Imported when somebody asks: the daemon does without it.
-        from pints.bootstrap.rtc_account import Compared, rtc_account
         from pints.drivers import NO_RTC, NO_RTC_HINT
+        from pints.report.rtc import Compared, rtc_account
 
         rtc, core = self._daemon.rtc, self._daemon.core
         if rtc is None or core.corroboration is None:
