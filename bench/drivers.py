@@ -19,7 +19,7 @@ WHEN_OPENED = {"pints_drivers.i2c_rtc": "smbus2"}
 _LOAD = """
 import sys
 import pints.daemon, pints.evidence.independent
-import pints.shell.devices, pints.shell.output, pints.shell.rtc
+import pints.shell.refclock_devices, pints.shell.output_device, pints.shell.rtc_device
 for module in sys.argv[1:]:
     __import__(module)
 for line in open("/proc/self/status"):

@@ -56,7 +56,7 @@ def _main(what: str, place: Path) -> None:
     # Imported as the daemon does.
     import pints.daemon
     import pints.evidence.independent
-    import pints.shell.devices  # noqa: F401 - what it costs is there in each of them
+    import pints.shell.refclock_devices  # noqa: F401 - what it costs is there in each of them
 
     began = time.process_time()
     parse: Callable[[bytes], object] | None = None

@@ -58,9 +58,9 @@ from pints.values.address import Address
 from pints.values.worker_tasks import Result
 
 if TYPE_CHECKING:
-    from pints.shell.devices import Devices
-    from pints.shell.output import Output
-    from pints.shell.rtc import BoardRtc
+    from pints.shell.output_device import Output
+    from pints.shell.refclock_devices import Devices
+    from pints.shell.rtc_device import BoardRtc
 
 log = logging.getLogger("pints")
 TRACE_INTERVAL = 16.0
@@ -418,7 +418,7 @@ class Daemon:
         if not self.config.rtc.driver:
             return None
         # Imported only where it is configured.
-        from pints.shell.rtc import BoardRtc, Heard
+        from pints.shell.rtc_device import BoardRtc, Heard
 
         heard = Heard(
             lambda name, said: self._do(self.core.handle_rtc(name, said, self.clock.read())),
@@ -431,7 +431,7 @@ class Daemon:
         if not self.config.refclocks:
             return None
         # Imported only where it is configured.
-        from pints.shell.devices import Devices
+        from pints.shell.refclock_devices import Devices
 
         return Devices(
             self.loop, self.clock, self.config, self.attempts,
@@ -443,7 +443,7 @@ class Daemon:
         if not self.config.outputs:
             return []
         # Imported only where it is configured.
-        from pints.shell.output import Output
+        from pints.shell.output_device import Output
 
         return [Output(self.loop, config, self.attempts) for config in self.config.outputs]
 

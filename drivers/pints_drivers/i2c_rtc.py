@@ -2,7 +2,7 @@
 
 Reading: everything that a chip says, time and flags, comes from one transfer, so it is of one
 moment.  Its resolution is a second; where seconds begin is found by whoever reads it again and
-again (`pints.shell.devices`), and no read here waits.
+again (`pints.shell.refclock_devices`), and no read here waits.
 
 Setting: `write` is called when `first_tick` seconds later a second of true time begins, and
 sets the second before that one.  Most chips start a second when they are written to; those of

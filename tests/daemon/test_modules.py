@@ -11,7 +11,7 @@ from tests.chronyd import Chronyd
 NEVER = {
     "OpenSSL", "ssl", "_ssl", "asyncio", "hashlib", "_hashlib", "hmac", "secrets", "random",
     "importlib.metadata", "tempfile", "subprocess", "shutil", "service_identity",
-    "cryptography.x509", "smbus2", "pints.shell.rtc",
+    "cryptography.x509", "smbus2", "pints.shell.rtc_device",
 }  # fmt: skip
 
 

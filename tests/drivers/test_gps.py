@@ -16,8 +16,8 @@ from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Detailed, Details, Fix, ReferenceClock, Report, open_refclock
 from pints.errors import DeviceError
 from pints.shell.attempts import Attempts
-from pints.shell.devices import REOPEN, Devices
 from pints.shell.loop import Loop
+from pints.shell.refclock_devices import REOPEN, Devices
 from pints.timescale import NS, Instant, nanoseconds
 from pints_drivers import gps
 from pints_drivers.fake_receiver import SPEEDS, nmea_burst

@@ -8,7 +8,7 @@ from pints.drivers import MachineClock, RealTimeClock, RtcReading
 from pints.errors import DeviceError
 from pints.evidence.rtc_seconds import FINE
 from pints.shell.attempts import Attempts
-from pints.shell.rtc import REOPEN, BoardRtc, Heard
+from pints.shell.rtc_device import REOPEN, BoardRtc, Heard
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant, nanoseconds, seconds
 from pints_drivers.fake_i2c import FakeBus, FakeChip

@@ -9,7 +9,7 @@ from pints.config.tables import OutputConfig
 from pints.errors import ConfigError, DeviceError
 from pints.shell.attempts import Attempts
 from pints.shell.loop import Loop
-from pints.shell.output import REOPEN, Output
+from pints.shell.output_device import REOPEN, Output
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import Instant, nanoseconds
 

@@ -11,8 +11,8 @@ from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Pulse, Report
 from pints.errors import DeviceError
 from pints.shell.attempts import Attempts
-from pints.shell.devices import REOPEN, UNTOLD, Devices
 from pints.shell.loop import Loop
+from pints.shell.refclock_devices import REOPEN, UNTOLD, Devices
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant
 from tests.shell.test_loop import Poll, Timebase
