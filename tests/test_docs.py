@@ -15,7 +15,7 @@ from pints.cli import COMMANDS
 from pints.config.load import load
 from pints.config.tables import options
 from pints.report.evidence import Kind, Verdict
-from tests.cli.test_trust import AGREEING, BOOTSTRAP
+from tests.cli.show.test_trust import AGREEING, BOOTSTRAP
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pints.cli import COMMANDS, main
-from pints.cli.trust import status_text
-from tests.cli.test_trust import STATUS
+from pints.cli.show.trust import status_text
+from tests.cli.show.test_trust import STATUS
 
 ROOT = Path(__file__).parent.parent
 STARTED = (ROOT / "docs/getting-started.md").read_text()

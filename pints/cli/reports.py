@@ -12,10 +12,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pints.cli.explain import explain_text
-from pints.cli.receivers import gps_text, refclocks_text
-from pints.cli.table import MARKS, ago, failure_lines, if_known, signed, table
-from pints.cli.trust import bootstrap_text, status_text
+from pints.cli.show.explain import explain_text
+from pints.cli.show.refclocks import gps_text, refclocks_text
+from pints.cli.show.table import MARKS, ago, failure_lines, if_known, signed, table
+from pints.cli.show.trust import bootstrap_text, status_text
 from pints.control.client import NoDaemonError, add_options, ask, positive_seconds, socket_path
 from pints.timescale import span
 

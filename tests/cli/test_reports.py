@@ -19,11 +19,11 @@ from pints.cli.reports import (
     status_of,
     tracking_text,
 )
-from pints.cli.table import ago, failure_lines
-from pints.cli.trust import MEANINGS
+from pints.cli.show.table import ago, failure_lines
+from pints.cli.show.trust import MEANINGS
 from pints.report.reporter import Reporter
 from tests.chronyd import Chronyd, chronyd, host_now
-from tests.cli.test_trust import AGREEING, BOOTSTRAP
+from tests.cli.show.test_trust import AGREEING, BOOTSTRAP
 from tests.device import ROOT, Device
 from tests.pints_server import three_pints
 

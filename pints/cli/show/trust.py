@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from pints.cli.table import WIDTH, ago, bare, failure_lines, table
+from pints.cli.show.table import WIDTH, ago, bare, failure_lines, table
 from pints.timescale import span
 
 Document = dict[str, Any]

@@ -6,8 +6,8 @@ import pytest
 
 from pints.bootstrap.rules import RULES
 from pints.bootstrap.states import State
-from pints.cli.table import WIDTH
-from pints.cli.trust import LETTERS, MEANINGS, WIDE, bootstrap_text, status_text
+from pints.cli.show.table import WIDTH
+from pints.cli.show.trust import LETTERS, MEANINGS, WIDE, bootstrap_text, status_text
 from pints.report.evidence import VETOES
 from pints.values.evidence import Strength
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pints.cli.table import MARKS, ago, failure_lines, if_known, signed, table
+from pints.cli.show.table import MARKS, ago, failure_lines, if_known, signed, table
 from pints.timescale import span
 
 Document = dict[str, Any]

@@ -8,8 +8,8 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pints.cli.table import WIDTH
-from pints.cli.trust import SETTLING, reason
+from pints.cli.show.table import WIDTH
+from pints.cli.show.trust import SETTLING, reason
 from pints.timescale import span
 
 Document = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pints.cli import main
-from pints.cli.receivers import gps_text, refclocks_text
+from pints.cli.show.refclocks import gps_text, refclocks_text
 from pints.timescale import NS, Instant
 from pints_drivers.fake_receiver import Line, nmea_burst
 from tests.device import Device

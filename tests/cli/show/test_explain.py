@@ -7,10 +7,10 @@ import pytest
 
 from pints.bootstrap.rules import RULES
 from pints.bootstrap.states import Basis, State
-from pints.cli.explain import ANSWERS, BASES, BOUNDS, NOUNS, OUTCOMES, SINGLE, explain_text
-from pints.cli.table import WIDTH
+from pints.cli.show.explain import ANSWERS, BASES, BOUNDS, NOUNS, OUTCOMES, SINGLE, explain_text
+from pints.cli.show.table import WIDTH
 from pints.report.evidence import Kind, Verdict
-from tests.cli.test_trust import AGREEING, BOOTSTRAP, COUNTS, FLOORS, LIAR, row
+from tests.cli.show.test_trust import AGREEING, BOOTSTRAP, COUNTS, FLOORS, LIAR, row
 
 TITLES = [
     "Can the clock be trusted?",
