@@ -11,7 +11,7 @@ from pints.cli import main
 from pints.config.load import DEFAULT_SOURCES, load
 from pints.config.tables import Config, StateConfig
 
-FILE = Path(__file__).parents[1] / "etc" / "pints.toml"
+FILE = Path(__file__).parents[2] / "etc" / "pints.toml"
 TEXT = FILE.read_text()
 SETTING = re.compile(r"#(?=[\[a-z])")
 """What switches a setting off; an explanation has a blank there."""
