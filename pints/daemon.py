@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pints import restore
+from pints import __version__, restore
 from pints.actions import (
     Action,
     Announce,
@@ -33,7 +33,6 @@ from pints.actions import (
     Start,
     Steer,
 )
-from pints.bootstrap.states import State
 from pints.config.tables import Config
 from pints.control.server import ControlServer, Reply
 from pints.core.core import Core
@@ -151,9 +150,13 @@ class Daemon:
         self.worker = worker(self.loop, self._on_result)
         self.notifier = Notifier()
         self.waiting: list[tuple[str, Reply]] = []
-        self.reporter = Reporter(self)
         self.rtc = self._make_rtc()
         self.devices = self._make_devices()
+        counters = self.server.counters if self.server is not None else None
+        self.reporter = Reporter(
+            self.core, self.clock, self.store, self.attempts,
+            counters=counters, rtc=self.rtc, devices=self.devices,
+        )  # fmt: skip
         self._outputs = self._make_outputs()
         self._link = None if machine.simulated else self._watch_link()
         self._stamps = hold_stamps() if config.sources else None
@@ -167,7 +170,7 @@ class Daemon:
         """From the first request to the last save."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.on_signal(number, self.loop.stop)
-        log.info("%s", self.reporter.opening())
+        log.info("%s", self._opening())
         self._do(self.core.begin(self.clock.read()))
         if self.devices is not None:
             self.devices.begin()
@@ -178,6 +181,13 @@ class Daemon:
         self.loop.run()
         self.notifier.stopping()
         self._do(self.core.save(self.clock.read(), final=True))
+
+    def _opening(self) -> str:
+        """The first line of the log: what this daemon is about to do."""
+        count = len(self.core.associations)
+        sources = f"{count} source{'s' if count != 1 else ''}"
+        copy = "" if isinstance(self.clock, SystemClock) else ", on a copy of the clock"
+        return f"pints {__version__}: {sources}, state in {self.store.directory}{copy}"
 
     def close(self) -> None:
         """Let go of everything; processes and sockets end here."""
@@ -214,10 +224,15 @@ class Daemon:
                 self.loop.cancel(self._timer)
             self._timer = self.loop.call_at(due, self._on_timer)
         if self.server is not None:
-            state = self.reporter.server_state(self.clock.read())
-            if state is not None:
-                trust = self.core.bootstrap.state
-                self.server.update(state, trust not in (State.UNSET, State.DISPUTED))
+            self._update_server()
+
+    def _update_server(self) -> None:
+        # Imported only where it serves.
+        from pints.server.served import may_serve_own_clock, server_state
+
+        state = server_state(self.core, self.clock.read())
+        if state is not None:
+            self.server.update(state, may_serve_own_clock(self.core))
 
     def _do_one(self, action: Action) -> list[Action]:
         match action:

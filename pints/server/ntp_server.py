@@ -20,6 +20,7 @@ from pints.server.access import AllowList, RateLimit, Verdict, pack
 from pints.server.cookies import FOLDER, RING, KeyRing
 from pints.server.responder import (
     LOCAL,
+    PRECISION,
     Counters,
     Responder,
     ServerState,
@@ -34,8 +35,6 @@ from pints.storage.store import Store
 from pints.timescale import NS, Instant
 from pints.values.address import Address
 
-PRECISION = -20
-"""Log2 seconds, until the daemon says better."""
 LOCAL_REFERENCE = 64 * NS
 """A clock without a source says that it was corrected between one second ago and this long."""
 _NAME = f"{FOLDER}/{RING}"

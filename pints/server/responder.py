@@ -34,6 +34,10 @@ _TRANSMIT = 40
 """Offset of the transmit timestamp, the header's last."""
 
 
+PRECISION = -20
+"""Log2 seconds: about a microsecond, what reading a clock from Python costs."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerState:
     """What the server says of its clock (RFC 5905's system variables)."""

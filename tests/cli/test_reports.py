@@ -214,7 +214,7 @@ def device(
 
 def test_commands_are_the_reporters() -> None:
     """`pints rtc` has options of its own."""
-    assert {*COMMANDS, "rtc"} == set(Reporter(cast(Any, None)).commands)
+    assert {*COMMANDS, "rtc"} == set(Reporter(*[cast(Any, None)] * 4).commands)
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - NOT_HERE))
