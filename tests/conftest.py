@@ -5,6 +5,7 @@ In CI nothing is skipped for being absent, and nothing is random.
 
 import os
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,10 @@ CI = os.environ.get("CI", "") not in ("", "0", "false")
 SEED = int(os.environ.get("PINTS_SEED") or (1 if CI else random.randrange(1 << 32)))
 os.environ["PINTS_SEED"] = str(SEED)  # the same for the processes that share the tests
 PEERS = Path(__file__).parent.parent / ".peers" / "bin"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background so, and the programs under test would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("ci", derandomize=True, print_blob=True, deadline=None)
 settings.register_profile("here", print_blob=True, deadline=None)
