@@ -49,8 +49,8 @@ class ReportClock:
 
 @dataclass(frozen=True, slots=True)
 class RecordBelief:
-    """Write the belief where it outlives the daemon but not the boot, and report back by
-    `Core.belief_recorded` whether that worked: nothing is announced before (rule R9)."""
+    """Write the belief where it outlives the daemon but not the boot, and tell by
+    `BeliefRecorded` whether that worked: nothing is announced before (rule R9)."""
 
     belief: Belief
     basis: str
@@ -84,14 +84,14 @@ class SaveForBoot:
 
 @dataclass(frozen=True, slots=True)
 class ReadRtc:
-    """Read the real-time clock, and report by `Core.handle_rtc`; then, once it is known when its
-    seconds begin, by `Core.rtc_refined`."""
+    """Read the real-time clock, and tell by `RtcRead`; then, once it is known when its seconds
+    begin, by `RtcRefined`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetRtc:
-    """Set the real-time clock, as a second begins, to `Core.time_for_rtc`, and report by
-    `Core.rtc_written`; once more when it is known what came of it."""
+    """Set the real-time clock, as a second begins, to `Core.time_for_rtc`, and tell by
+    `RtcWritten`; once more when it is known when its seconds begin now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,18 @@ from pints.config.tables import Config
 from pints.control.server import ControlServer, Reply
 from pints.core.core import Core
 from pints.errors import DeviceError, NotAnchoredError, PintsError
+from pints.events import (
+    BeliefRecorded,
+    Event,
+    NetworkChanged,
+    PacketReceived,
+    RtcTrimmed,
+    SaveRequested,
+    SendFailed,
+    TaskDone,
+    TimeEntered,
+    TimerExpired,
+)
 from pints.lean import dataclass
 from pints.report.reporter import Reporter
 from pints.shell.attempts import Attempts
@@ -180,7 +192,7 @@ class Daemon:
         release()
         self.loop.run()
         self.notifier.stopping()
-        self._do(self.core.save(self.clock.read(), final=True))
+        self._on_event(SaveRequested(final=True))
 
     def _opening(self) -> str:
         """The first line of the log: what this daemon is about to do."""
@@ -211,6 +223,13 @@ class Daemon:
         os.close(self._held)
 
     # --- what the core decides -----------------------------------------------------------
+
+    def _handle(self, event: Event) -> list[Action]:
+        return self.core.handle(event, self.clock.read())
+
+    def _on_event(self, event: Event) -> None:
+        """Let the core hear of an event, and carry out what follows."""
+        self._do(self._handle(event))
 
     def _do(self, actions: Iterable[Action]) -> None:
         """Carry out actions and what follows from them, in the order of their decisions: one
@@ -249,8 +268,7 @@ class Daemon:
                     "clock", lambda: self.clock.report(synchronized, max_error, est_error)
                 )
             case RecordBelief(belief, basis):
-                done = self._keeper.record(belief, basis)
-                return self.core.belief_recorded(done, self.clock.read())
+                return self._handle(BeliefRecorded(self._keeper.record(belief, basis)))
             case SaveTime(ratcheted, seen, sure):
                 self._keeper.save_time(ratcheted, seen, sure)
             case SaveForBoot(name, data):
@@ -259,7 +277,7 @@ class Daemon:
                 self._keeper.save(name, data)
             case ReadRtc() if self.rtc is not None:
                 read = self.rtc.read()
-                return self.core.handle_rtc(*read, self.clock.read()) if read else []
+                return [] if read is None else self._handle(read)
             case SetRtc() if self.rtc is not None:
                 self.rtc.set(lambda: self.core.time_for_rtc(self.clock.read()))
             case Announce(state, basis, text):
@@ -287,7 +305,7 @@ class Daemon:
         if isinstance(sent, NetError):
             log.debug("%s: %s: %s", source, address, sent)
             sock.close()
-            self.core.unsent(source)
+            self._handle(SendFailed(source))
             return
         self._asked[source] = _Asked(sock, sent)
         self.loop.register(
@@ -317,24 +335,17 @@ class Daemon:
             return
         data, received = got
         error = asked.sent.error + received.error
-        self._do(
-            self.core.handle_packet(
-                source,
-                data,
-                asked.sent.reading,
-                received.reading,
-                error,
-                self.clock.read(),
-                asked.socket.reference_id if self.server is not None else b"",
-            )
+        own = asked.socket.reference_id if self.server is not None else b""
+        self._on_event(
+            PacketReceived(source, data, asked.sent.reading, received.reading, error, own)
         )
 
     def _on_result(self, result: Result) -> None:
-        self._do(self.core.handle_result(result, self.clock.read()))
+        self._on_event(TaskDone(result))
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._do(self.core.handle_timer(self.clock.read()))
+        self._on_event(TimerExpired())
 
     # --- the people ----------------------------------------------------------------------
 
@@ -350,7 +361,7 @@ class Daemon:
                 self._wake_waiting()
             case "save":
                 before = self.store.writes
-                self._do(self.core.save(self.clock.read(), final=True))
+                self._on_event(SaveRequested(final=True))
                 reply(
                     {
                         "files": self.store.writes - before,
@@ -360,7 +371,7 @@ class Daemon:
             case "settime":
                 if not reply.privileged:
                     raise PintsError("only root may set the time", "sudo pints settime ...")
-                self._do(self.core.set_time(_instant(request.get("time")), self.clock.read()))
+                self._on_event(TimeEntered(_instant(request.get("time"))))
                 reply(self.reporter.answer("status"))
             case "rtc-set" | "rtc-trim" as command:
                 what = command.removeprefix("rtc-")
@@ -381,9 +392,9 @@ class Daemon:
 
     def _trim_rtc(self) -> dict[str, Any]:
         told = self.reporter.answer("rtc")  # PintsError where there is none
-        assert self.rtc is not None
-        change = self.rtc.trim(-self.core.rtc_drift_to_trim())
-        self._do(self.core.rtc_trimmed(change))
+        assert self.rtc is not None and self.core.independent is not None
+        change = self.rtc.trim(-self.core.independent.rtc.drift_to_trim())
+        self._on_event(RtcTrimmed(change))
         return {"chip": told["chip"], "change_ppm": change * 1e6}
 
     def _wake_waiting(self) -> None:
@@ -424,7 +435,7 @@ class Daemon:
 
         def on_readable(_: int) -> None:
             if link.on_readable():
-                self._do(self.core.network_changed(self.clock.read()))
+                self._on_event(NetworkChanged())
 
         self.loop.register(link.fileno(), select.POLLIN, on_readable)
         return link
@@ -433,14 +444,9 @@ class Daemon:
         if not self.config.rtc.driver:
             return None
         # Imported only where it is configured.
-        from pints.shell.rtc_device import BoardRtc, Heard
+        from pints.shell.rtc_device import BoardRtc
 
-        heard = Heard(
-            lambda name, said: self._do(self.core.handle_rtc(name, said, self.clock.read())),
-            lambda said: self._do(self.core.rtc_refined(said)),
-            lambda back: self._do(self.core.rtc_written(back)),
-        )
-        return BoardRtc(self.loop, self.clock, self.config.rtc, self.attempts, heard)
+        return BoardRtc(self.loop, self.clock, self.config.rtc, self.attempts, self._on_event)
 
     def _make_devices(self) -> "Devices | None":
         if not self.config.refclocks:
@@ -448,11 +454,7 @@ class Daemon:
         # Imported only where it is configured.
         from pints.shell.refclock_devices import Devices
 
-        return Devices(
-            self.loop, self.clock, self.config, self.attempts,
-            lambda name, said: self._do(self.core.handle_report(name, said, self.clock.read())),
-            lambda name: self._do(self.core.receiver_lost(name, self.clock.read())),
-        )  # fmt: skip
+        return Devices(self.loop, self.clock, self.config, self.attempts, self._on_event)
 
     def _make_outputs(self) -> "list[Output]":
         if not self.config.outputs:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pints.actions import (
     Action,
@@ -36,6 +36,23 @@ from pints.core.snapshot import Snapshot
 from pints.core.steering import Steering
 from pints.core.tasks import Exchanges
 from pints.errors import UntrustedTimeError
+from pints.events import (
+    BeliefRecorded,
+    Event,
+    NetworkChanged,
+    PacketReceived,
+    RefclockLost,
+    RefclockReported,
+    RtcRead,
+    RtcRefined,
+    RtcTrimmed,
+    RtcWritten,
+    SaveRequested,
+    SendFailed,
+    TaskDone,
+    TimeEntered,
+    TimerExpired,
+)
 from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL, PollControl
 from pints.sync.select import FALSETICKER, UNUSABLE
@@ -58,8 +75,7 @@ from pints.values.worker_tasks import (
 )
 
 if TYPE_CHECKING:
-    from pints.drivers import Report, RtcReading
-    from pints.evidence.independent import Corroboration
+    from pints.evidence.independent import Independent
 
 ROUGHTIME = ""
 """Stands for the source of a task that is for no source."""
@@ -69,6 +85,7 @@ OPERATOR_ERROR = 1.0
 """What a person may be off who types the time, seconds."""
 MOST_REMARKS = 8
 """Different ones on a source that are logged before it gives a good answer."""
+Timed = TypeVar("Timed", bound=Any)
 STORY_LENGTH = 40
 """Lines of this boot's story that are kept for who asks."""
 
@@ -104,7 +121,7 @@ class Core:
             boot_id=snapshot.boot_id, board=snapshot.board, durable=snapshot.durable,
             quorum_kept=snapshot.quorum is not None,
         )  # fmt: skip
-        self.corroboration = self._corroborate(entropy, snapshot, now)
+        self.independent = self._make_independent(entropy, snapshot, now)
         self._remembered = snapshot
         self._anchors = {s.id for s in config.anchors}
         self._polls = {s.id: PollControl(s.minpoll, s.maxpoll) for s in config.sources}
@@ -117,9 +134,9 @@ class Core:
         self._said: dict[str, set[str]] = {}
         """The remarks on each source, until it gives a good answer."""
 
-    # --- events --------------------------------------------------------------------------
-    # Each takes the slews out of the readings it is given (`sync.slew` says why), and what
-    # goes back to the shell gets them again.
+    # --- the door ------------------------------------------------------------------------
+    # Slews are taken out of the readings that come in (`sync.slew` says why), here and nowhere
+    # else, and what goes back to the shell gets them again.
 
     def begin(self, now: Reading) -> list[Action]:
         """The first actions: everything is asked at once, nothing waits for anything else."""
@@ -132,42 +149,82 @@ class Core:
         actions = [Steer(self._remembered.frequency), *self._warnings()]
         state = self.bootstrap.state.value
         actions.append(Announce(state, "", f"{state}: waiting for {self._needs()}"))
-        if self.corroboration is not None:
-            actions += self.corroboration.begin()
+        if self.independent is not None:
+            actions += self.independent.begin()
         return self._noted(actions, now) + self._act(now)
 
     def due(self) -> Boot:
-        """When `handle_timer` should be called next."""
+        """When the core wants `TimerExpired` next."""
         times = [d for a in self._asking() if (d := a.due()) is not None]
         times.append(self.saving.due)
         others = [self.saving.batches.due, self._slews.due(), self.steering.leap_due()]
-        others.append(self.corroboration.due() if self.corroboration else None)
+        others.append(self.independent.due() if self.independent else None)
         times += [t for t in others if t is not None]
         return self._slews.with_slews(min(times))
 
-    def handle_timer(self, now: Reading) -> list[Action]:
-        """Do what is due."""
-        return self._act(self._without_slews(now))
-
-    def handle_packet(
-        self,
-        source: str,
-        data: bytes,
-        sent: Reading,
-        received: Reading,
-        error: float,
-        now: Reading,
-        own: bytes = b"",
-    ) -> list[Action]:
-        """A datagram came on the socket of the source's last request.  `own` is the reference
-        id by which a server would name this machine."""
+    def handle(self, event: Event, now: Reading) -> list[Action]:
+        """Return what follows from an event.  UntrustedTimeError if the administrator's time is
+        refused (`TimeEntered`)."""
         now = self._without_slews(now)
-        sent, received = map(self._slews.without, (sent, received))
+        match event:
+            case TimerExpired():
+                return self._act(now)
+            case PacketReceived():
+                return self._packet_received(event, now)
+            case SendFailed(source):
+                self.associations[source].unsent()
+                return []
+            case TaskDone(result):
+                return self._task_done(result, now)
+            case NetworkChanged():
+                return self._network_changed(now)
+            case BeliefRecorded(done):
+                return self._follow(self.bootstrap.recorded(done, now), now, steer_too=False)
+            case SaveRequested(final):
+                return self._slewed(self.saving.everything(self._sources(), now, final), now)
+            case TimeEntered(time):
+                return self._time_entered(time, now)
+            case RtcRead(_, reading):
+                event = replace(event, reading=self._taken(reading))
+                return self._follow(self._independent.rtc.handle(event, now), now)
+            case RtcRefined(reading) | RtcWritten(reading):
+                event = replace(event, reading=self._taken(reading))
+                return self._independent.rtc.handle(event, now)
+            case RtcTrimmed():
+                return self._independent.rtc.handle(event, now)
+            case RefclockReported(name, report):
+                actions = self._independent.refclocks.handle(name, self._taken(report), now)
+                return [] if actions is None else self._follow(actions, now)
+            case RefclockLost(name):
+                return self._follow(self._independent.refclocks.lost(name, now), now)
+
+    def time_for_rtc(self, now: Reading) -> Instant | None:
+        """What to set the real-time clock to; None unless the time is still anchored (R7)."""
+        raw = self._without_slews(now).raw
+        return self.discipline.true_time(raw) if self.bootstrap.anchored else None
+
+    # --- what the reports read -----------------------------------------------------------
+
+    def mark(self, source: str) -> str:
+        """Of `pints sources`."""
+        selection = self.discipline.selection
+        association = self.associations[source]
+        if selection is None or not association.reach or association.unanswered >= LOST_AFTER:
+            return UNUSABLE
+        if any(refusal.source == source for refusal in self.bootstrap.refusals):
+            return FALSETICKER
+        return selection.marks.get(source, UNUSABLE)
+
+    # --- each event ----------------------------------------------------------------------
+
+    def _packet_received(self, event: PacketReceived, now: Reading) -> list[Action]:
+        source = event.source
+        sent, received = map(self._slews.without, (event.sent, event.received))
         association = self.associations[source]
         session = association.session
         near = self.bootstrap.estimate(now.boot).time
         backoff = association.retry.backoff
-        outcome = association.receive(data, sent, received, error, near)
+        outcome = association.receive(event.data, sent, received, event.error, near)
         if outcome is None:
             return []
         kept = [] if association.retry.backoff == backoff else self._keep_backoffs()
@@ -190,17 +247,15 @@ class Core:
         window = session.window() if session is not None and outcome.from_saved_session else None
         self.steering.watch_leaps(now)
         self.bootstrap.measured_drift = self.discipline.drift
-        actions = self.bootstrap.hear(outcome, window, now, own, self.steering.leaps.smearing)
+        actions = self.bootstrap.hear(outcome, window, now, event.own, self.steering.leaps.smearing)
         return kept + self._follow(actions, now)
 
-    def handle_result(self, result: Result, now: Reading) -> list[Action]:
-        """The worker has done a task."""
-        now = self._without_slews(now)
+    def _task_done(self, result: Result, now: Reading) -> list[Action]:
         source = self._exchanges.source_of(result)
         if source is None:
             return []
         if source == ROUGHTIME:
-            return self._follow(self._corroborating.handle_roughtime(result, now), now)
+            return self._follow(self._independent.roughtime.handle(result, now), now)
         association = self.associations[source]
         if isinstance(result, Failed):
             rule = "R5" if result.step == "chain" else ""
@@ -215,49 +270,16 @@ class Core:
         assert isinstance(result, Exchanged), "only Roughtime's tasks yield anything else"
         return self._exchanged(association, result, now)
 
-    def handle_rtc(self, name: str, reading: "RtcReading", now: Reading) -> list[Action]:
-        """The real-time clock was read."""
-        now = self._without_slews(now)
-        reading = replace(reading, at=self._slews.without(reading.at))
-        return self._follow(self._corroborating.handle_rtc(name, reading, now), now)
+    def _network_changed(self, now: Reading) -> list[Action]:
+        for association in self.associations.values():
+            association.network_changed(now.boot)
+        if self.independent is not None:
+            self.independent.roughtime.network_changed(now.boot)
+        return self._act(now)
 
-    def rtc_refined(self, reading: "RtcReading") -> list[Action]:
-        """It is known more exactly what it said."""
-        reading = replace(reading, at=self._slews.without(reading.at))
-        return self._corroborating.rtc_refined(reading)
-
-    def time_for_rtc(self, now: Reading) -> Instant | None:
-        """What to set it to; None unless the time is still anchored (R7)."""
-        raw = self._without_slews(now).raw
-        return self.discipline.true_time(raw) if self.bootstrap.anchored else None
-
-    def rtc_written(self, back: "RtcReading") -> list[Action]:
-        """The real-time clock was set, and read again."""
-        return self._corroborating.rtc_written(replace(back, at=self._slews.without(back.at)))
-
-    def rtc_drift_to_trim(self) -> float:
-        """By what fraction it runs fast.  PintsError where it cannot be trimmed now."""
-        return self._corroborating.drift_to_trim()
-
-    def rtc_trimmed(self, change: float) -> list[Action]:
-        """It was made to run faster by the fraction `change`."""
-        return self._corroborating.rtc_trimmed(change)
-
-    def handle_report(self, name: str, report: "Report", now: Reading) -> list[Action]:
-        """A receiver told something of the time."""
-        now = self._without_slews(now)
-        actions = self._corroborating.receivers.handle(name, report, now)
-        return [] if actions is None else self._follow(actions, now)
-
-    def receiver_lost(self, name: str, now: Reading) -> list[Action]:
-        """A receiver was unplugged."""
-        now = self._without_slews(now)
-        return self._follow(self._corroborating.receivers.lost(name, now), now)
-
-    def set_time(self, time: Instant, now: Reading) -> list[Action]:
-        """The operator says that it is `time` now.  UntrustedTimeError where it is known
-        better, or beyond what may be."""
-        now = self._without_slews(now)
+    def _time_entered(self, time: Instant, now: Reading) -> list[Action]:
+        """UntrustedTimeError where the time is known better, or where `time` is beyond what may
+        be."""
         floors = self.bootstrap.floors
         if self.bootstrap.state is State.DISPUTED:
             raise UntrustedTimeError(
@@ -278,41 +300,6 @@ class Core:
         low, high = Instant(time - reach), Instant(time + reach)
         return self._hear(Evidence(OPERATOR, Strength.BELIEF, now.boot, low, high), now)
 
-    def network_changed(self, now: Reading) -> list[Action]:
-        """A link or an address came up: whoever could not be reached may be now (R12)."""
-        now = self._without_slews(now)
-        for association in self.associations.values():
-            association.network_changed(now.boot)
-        if self.corroboration is not None:
-            self.corroboration.network_changed(now.boot)
-        return self._act(now)
-
-    def unsent(self, source: str) -> None:
-        """The request that was to be sent did not leave this machine."""
-        self.associations[source].unsent()
-
-    def belief_recorded(self, ok: bool, now: Reading) -> list[Action]:
-        """The shell tells how `RecordBelief` went (R9)."""
-        now = self._without_slews(now)
-        return self._follow(self.bootstrap.recorded(ok, now), now, steer_too=False)
-
-    def save(self, now: Reading, final: bool = False) -> list[Action]:
-        """What should outlast this daemon.  `final` is a clean stop."""
-        now = self._without_slews(now)
-        return self._slewed(self.saving.everything(self._sources(), now, final), now)
-
-    # --- what the reports read -----------------------------------------------------------
-
-    def mark(self, source: str) -> str:
-        """Of `pints sources`."""
-        selection = self.discipline.selection
-        association = self.associations[source]
-        if selection is None or not association.reach or association.unanswered >= LOST_AFTER:
-            return UNUSABLE
-        if any(refusal.source == source for refusal in self.bootstrap.refusals):
-            return FALSETICKER
-        return selection.marks.get(source, UNUSABLE)
-
     # --- private -------------------------------------------------------------------------
 
     def _without_slews(self, now: Reading) -> Reading:
@@ -325,6 +312,11 @@ class Core:
         if seconds(slept) > SLEPT + SLEW_LIMIT * seconds(passed):
             self.discipline.shift(slept)
         return now
+
+    def _taken(self, told: Timed) -> Timed:
+        """What a device reports, without slews."""
+        at: Reading | None = getattr(told, "at", None)  # a sawtooth has no reading of its own
+        return told if at is None else replace(told, at=self._slews.without(at))
 
     def _sources(self) -> list[Association]:
         return [a for a in self.associations.values() if a.id not in self._anchors]
@@ -346,8 +338,8 @@ class Core:
                 actions.append(self._exchanges.start(association.config))
         if began:  # before they are sent: R12 holds for who is killed meanwhile, too
             actions[:0] = self._keep_backoffs()
-        if self.corroboration is not None:
-            actions += self.corroboration.act(partial(self._exchanges.number, ROUGHTIME), now)
+        if self.independent is not None:
+            actions += self.independent.act(partial(self._exchanges.number, ROUGHTIME), now)
         if self._slews.over(now.raw):
             actions += self.steering.end_slew(now)
         actions += self.steering.leap(now)
@@ -359,24 +351,24 @@ class Core:
     def _keep_backoffs(self) -> list[Action]:
         return self.saving.backoffs({a.id: a.retry.backoff for a in self.associations.values()})
 
-    def _corroborate(
+    def _make_independent(
         self, entropy: Callable[[int], bytes], snapshot: Snapshot, now: Reading
-    ) -> "Corroboration | None":
+    ) -> "Independent | None":
         config = self.config
         if not (config.rtc.driver or config.refclocks or config.bootstrap.roughtime):
             return None
         # Imported only where it is configured: not needed costs nothing.
-        from pints.evidence.independent import Corroboration
+        from pints.evidence.independent import Independent
 
-        return Corroboration(
+        return Independent(
             config, snapshot.calibration, snapshot.board,
-            self.bootstrap, self.discipline, self._slews, entropy, now,
+            self.bootstrap, self.discipline, entropy, now,
         )  # fmt: skip
 
     @property
-    def _corroborating(self) -> "Corroboration":
-        assert self.corroboration is not None, "nothing else yields these events"
-        return self.corroboration
+    def _independent(self) -> "Independent":
+        assert self.independent is not None, "nothing else yields these events"
+        return self.independent
 
     def _hear(self, said: Evidence | Refusal, now: Reading) -> list[Action]:
         return self._follow(self.bootstrap.offer(said, now), now)
@@ -390,7 +382,7 @@ class Core:
             self.associations[source].drop_session(why, now.boot)
             self.discipline.forget(source)
         self.bootstrap.dropped.clear()
-        sharpening = self.corroboration.receivers.sharpening(now) if self.corroboration else {}
+        sharpening = self.independent.refclocks.sharpening(now) if self.independent else {}
         selection = self.steering.choose(self._answering(), sharpening, now)
         stepped = now
         for action in self._noted(actions, now):
@@ -435,7 +427,7 @@ class Core:
         for a in self._sources():
             if a.reach and a.unanswered < LOST_AFTER and not a.config.noselect:
                 yield a.id, a.config.nts and a.id not in self.config.network
-        for name in self.corroboration.receivers.usable() if self.corroboration else ():
+        for name in self.independent.refclocks.usable() if self.independent else ():
             yield name, True
 
     def _interval(self, source: str) -> float:
@@ -455,8 +447,8 @@ class Core:
             if self._exchanges.outlived(association, session, now):
                 association.renew(now.boot)
         actions = self.saving.on_state(self._sources(), now)
-        if fresh and self.corroboration is not None:
-            actions += self.corroboration.compare_rtc()
+        if fresh and self.independent is not None:
+            actions += self.independent.rtc.compare()
         return actions if bootstrap.steady else [*actions, *self.steering.rest(now)]
 
     def _notice_loss(self, association: Association, now: Reading) -> list[Action]:

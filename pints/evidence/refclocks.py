@@ -17,7 +17,6 @@ from pints.evidence.pps import UNMISTAKABLE, Filter, Numbering, Span, Tick
 from pints.lean import dataclass
 from pints.sync.discipline import Discipline
 from pints.sync.poll import RECEIVER_INTERVAL
-from pints.sync.slew import SlewAccount
 from pints.timescale import Instant, Raw, Reading, nanoseconds, seconds, span
 
 FINE = 1e-3
@@ -39,23 +38,20 @@ class Standing:
     at: Reading
 
 
-class Receivers:
-    """All receivers of one boot.  Readings are without slews (`sync.slew`), but those in
-    reports."""
+class Refclocks:
+    """All refclocks of one boot.  Readings are without slews (`sync.slew`)."""
 
     def __init__(
         self,
         configs: tuple[RefclockConfig, ...],
         bootstrap: Bootstrap,
         discipline: Discipline,
-        slews: SlewAccount,
     ) -> None:
         self._configs = {config.id: config for config in configs}
         self._locks = {one.id: lock for one in configs for lock in locks(one, configs)}
         """Which receiver alone numbers whose pulses, where the configuration says so."""
         self._bootstrap = bootstrap
         self._discipline = discipline
-        self._slews = slews
         self._fixes: dict[str, Fixes] = {}
         self._filters: dict[str, Filter] = {}
         self._pulses: dict[str, Numbering] = {}
@@ -71,9 +67,9 @@ class Receivers:
         """A receiver told something of the time; None where that changes nothing."""
         match report:
             case Fix():
-                return self._fix(name, replace(report, at=self._slews.without(report.at)), now)
+                return self._fix(name, report, now)
             case Pulse():
-                return self._pulse(name, replace(report, at=self._slews.without(report.at)))
+                return self._pulse(name, report)
             case Sawtooth():
                 self._sawtooth(name, report)
                 return None

@@ -100,7 +100,7 @@ def _asked(core: Core) -> list[Asked]:
         Asked(receiver.id, Kind.RECEIVER, "no three fixes in a row tell one time yet")
         for receiver in core.config.refclocks
         # Pulses are asked for no time.
-        if core.corroboration and receiver.id not in core.corroboration.receivers.pulsing
+        if core.independent and receiver.id not in core.independent.refclocks.pulsing
     ]
     if core.config.bootstrap.roughtime:
         asked.append(Asked("roughtime", Kind.ROUGHTIME, _roughtime_silence(core)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from pints.config.tables import RefclockConfig, locks
 from pints.drivers import Details
-from pints.evidence.refclocks import Receivers
+from pints.evidence.refclocks import Refclocks
 from pints.sync.discipline import Discipline
 from pints.sync.select import UNUSABLE
 from pints.timescale import Reading, iso, seconds
@@ -16,7 +16,7 @@ Document = dict[str, Any]
 
 def rows_of(
     configs: tuple[RefclockConfig, ...],
-    receivers: Receivers,
+    receivers: Refclocks,
     discipline: Discipline,
     details: Callable[[str], Details | None],
     failing: Mapping[str, tuple[str, str]],

@@ -122,9 +122,9 @@ class Reporter:
 
         core, devices = self._core, self._devices
         configs = core.config.refclocks
-        if core.corroboration is None or devices is None or not configs:
+        if core.independent is None or devices is None or not configs:
             raise PintsError("this pints has no receiver", "add a [[refclock]] to pints.toml")
-        receivers, failing = core.corroboration.receivers, self._attempts.failing
+        receivers, failing = core.independent.refclocks, self._attempts.failing
         rows = rows_of(configs, receivers, core.discipline, devices.details, failing, now)
         return {"refclocks": rows}
 
@@ -140,15 +140,15 @@ class Reporter:
         from pints.report.rtc import Compared, rtc_account
 
         rtc, core = self._rtc_device, self._core
-        if rtc is None or core.corroboration is None:
+        if rtc is None or core.independent is None:
             raise PintsError(NO_RTC, NO_RTC_HINT)
         read = rtc.look()
         if read is None:
             raise PintsError("the real-time clock cannot be read", LOG_HINT)
-        last, compared = core.corroboration.reading, None
+        last, compared = core.independent.rtc.reading, None
         true = core.discipline.true_time(last.at.raw) if last and not last.flags else None
         if last is not None and true is not None:
             error = last.error + core.discipline.bound(last.at.raw)
             age = seconds(now.raw - last.at.raw)
             compared = Compared(seconds(last.time - true), error, age)
-        return rtc_account(*read, core.corroboration.calibration, compared)
+        return rtc_account(read.chip, read.reading, core.independent.rtc.calibration, compared)

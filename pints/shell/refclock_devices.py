@@ -13,6 +13,7 @@ from pints import drivers
 from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Detailed, Details, Patient, ReferenceClock, Report
 from pints.errors import DeviceError
+from pints.events import RefclockEvent, RefclockLost, RefclockReported
 from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop, Timer
@@ -33,15 +34,13 @@ class Devices:
         clock: Clock,
         config: Config,
         attempts: Attempts,
-        on_report: Callable[[str, Report], None],
-        on_lost: Callable[[str], None],
+        on_event: Callable[[RefclockEvent], None],
     ) -> None:
         self._loop = loop
         self._clock = clock
         self._config = config
         self._attempts = attempts
-        self._on_report = on_report
-        self._on_lost = on_lost
+        self._on_event = on_event
         self._receivers: dict[str, ReferenceClock] = {}
         self._timers: dict[str, Timer] = {}
         """Of those that are left alone: they wake nobody meanwhile."""
@@ -93,10 +92,10 @@ class Devices:
 
         good = self._attempts.attempt(config.id, call)
         for report in reports:
-            self._on_report(config.id, report)
+            self._on_event(RefclockReported(config.id, report))
         if not good:
             self._close(config.id)
-            self._on_lost(config.id)
+            self._on_event(RefclockLost(config.id))
             self._loop.call_at(after(self._clock.boot(), REOPEN), partial(self._open, config))
             return
         pause, alone = _pause(receiver), config.id in self._timers

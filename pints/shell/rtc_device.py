@@ -10,10 +10,10 @@ from functools import partial
 
 from pints import drivers
 from pints.config.tables import RtcConfig
-from pints.drivers import RealTimeClock, RtcReading
+from pints.drivers import RealTimeClock
 from pints.errors import DeviceError
+from pints.events import RtcEvent, RtcRead, RtcRefined, RtcWritten
 from pints.evidence.rtc_seconds import Ticks
-from pints.lean import dataclass
 from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop, Timer
@@ -21,52 +21,46 @@ from pints.timescale import NS, Instant, after, nanoseconds, seconds
 
 REOPEN = 60.0
 """Seconds until a chip that failed is looked for again."""
-Named = tuple[str, RtcReading]
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Who is told what was read when nobody asked just then, under the chip's name."""
-
-    read: Callable[[str, RtcReading], None]
-    """A chip that failed answers again."""
-    refined: Callable[[RtcReading], None]
-    """What `read` gave, and when its seconds begin."""
-    written: Callable[[RtcReading], None]
-    """It was set; once to the second, and once more as above."""
+Kind = type[RtcRefined] | type[RtcWritten]
+"""Of the event that tells when the chip's seconds begin."""
 
 
 class BoardRtc:
     """The chip that [rtc] names."""
 
     def __init__(
-        self, loop: Loop, clock: Clock, config: RtcConfig, attempts: Attempts, heard: Heard
+        self,
+        loop: Loop,
+        clock: Clock,
+        config: RtcConfig,
+        attempts: Attempts,
+        on_event: Callable[[RtcEvent], None],
     ) -> None:
+        """`on_event` is given what was read when nobody asked just then."""
         self._loop = loop
         self._clock = clock
         self._config = config
         self._attempts = attempts
-        self._heard = heard
+        self._on_event = on_event
         self._driver: RealTimeClock | None = None
         self._timer: Timer | None = None
         """What is to be done next; there is one thing at a time."""
 
-    def read(self) -> Named | None:
-        """What it says, under its name; None where it says nothing.  What it says more exactly
-        follows."""
+    def read(self) -> RtcRead | None:
+        """Return what it reads; None where it does not answer.  `RtcRefined` follows."""
         read = self._look_or_wait()
         if read is not None:
-            self._refine(Ticks(read[1]), self._heard.refined)
+            self._refine(Ticks(read.reading), RtcRefined)
         return read
 
-    def look(self) -> Named | None:
+    def look(self) -> RtcRead | None:
         """The same, and nothing follows."""
-        read: list[Named] = []
+        read: list[RtcRead] = []
 
         def call() -> None:
             if self._driver is None:
                 self._driver = drivers.open_rtc(self._config, self._clock)
-            read.append((self._driver.name, self._driver.read()))
+            read.append(RtcRead(self._driver.name, self._driver.read()))
 
         if not self._attempts.attempt("rtc", call):
             self.close()
@@ -100,7 +94,7 @@ class BoardRtc:
             self._loop.cancel(self._timer)
         self._timer = self._loop.call_at(after(self._clock.boot(), delay), call)
 
-    def _look_or_wait(self) -> Named | None:
+    def _look_or_wait(self) -> RtcRead | None:
         """Look at it; where it does not answer, again later."""
         read = self.look()
         if read is None:
@@ -110,21 +104,21 @@ class BoardRtc:
     def _look_for_it(self) -> None:
         read = self.read()
         if read is not None:
-            self._heard.read(*read)
+            self._on_event(read)
 
-    def _refine(self, ticks: Ticks, report: Callable[[RtcReading], None]) -> None:
+    def _refine(self, ticks: Ticks, kind: Kind) -> None:
         now = self._clock.read().raw
-        self._later(seconds(ticks.next(now) - now), partial(self._read_again, ticks, report))
+        self._later(seconds(ticks.next(now) - now), partial(self._read_again, ticks, kind))
 
-    def _read_again(self, ticks: Ticks, report: Callable[[RtcReading], None]) -> None:
+    def _read_again(self, ticks: Ticks, kind: Kind) -> None:
         read = self._look_or_wait()
         if read is None:
             return
-        ticks.hear(read[1])
+        ticks.hear(read.reading)
         if ticks.found:
-            report(ticks.reading())
+            self._on_event(kind(ticks.reading()))
         else:
-            self._refine(ticks, report)
+            self._refine(ticks, kind)
 
     def _write(self, true: Callable[[], Instant | None]) -> None:
         time = true()
@@ -136,5 +130,5 @@ class BoardRtc:
             return
         read = self._look_or_wait()
         if read is not None:
-            self._refine(Ticks(read[1]), self._heard.written)
-            self._heard.written(read[1])
+            self._refine(Ticks(read.reading), RtcWritten)
+            self._on_event(RtcWritten(read.reading))

@@ -17,7 +17,6 @@ from pints.client.batches import batch_names
 from pints.client.names import Names
 from pints.client.retry import decode_backoffs
 from pints.client.session import SavedSession, decode_batch
-from pints.core.saving import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, RTC_FILE
 from pints.core.snapshot import Snapshot
 from pints.errors import DeviceError, StateError
 from pints.shell.clock import Clock
@@ -25,6 +24,7 @@ from pints.storage.store import Store
 from pints.sync.crystal import FREQUENCY_PRIOR, MAX_FREQUENCY
 from pints.timescale import Instant
 from pints.values.belief import Floors, decode_belief
+from pints.values.files import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, RTC_FILE
 
 if TYPE_CHECKING:
     from pints.evidence.rtc import Calibration

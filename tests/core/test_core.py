@@ -7,6 +7,7 @@ import pytest
 from pints import restore
 from pints.client.batches import BATCHES, batch_names
 from pints.client.session import decode_batch
+from pints.events import TaskDone
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, HOUR, Instant, nanoseconds, seconds
 from pints.values.belief import decode_belief
@@ -114,7 +115,7 @@ def test_the_recorded_belief_names_this_boot(device: Device) -> None:
 def test_results_that_nobody_waits_for(device: Device) -> None:
     now = device.clock.read()
     for result in (Failed(99, "tls", "no"), Resolved(99, ())):
-        assert device.core.handle_result(result, now) == []
+        assert device.core.handle(TaskDone(result), now) == []
 
 
 def test_an_algorithm_that_was_not_offered(device: Device) -> None:

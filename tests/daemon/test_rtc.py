@@ -15,9 +15,10 @@ from pints.config.tables import Config
 from pints.daemon import Daemon, Machine
 from pints.drivers import RtcReading
 from pints.errors import PintsError
+from pints.events import Event, RtcTrimmed, RtcWritten
 from pints.evidence.rtc_seconds import FINE
 from pints.shell.software_clock import SoftwareClock
-from pints.timescale import NS, Instant, nanoseconds, seconds
+from pints.timescale import NS, Instant, Reading, nanoseconds, seconds
 from pints_drivers import i2c_bus
 from pints_drivers.fake_i2c import FakeBus, FakeChip
 from tests.virtual_loop import VirtualLoop
@@ -55,10 +56,10 @@ class Machinery:
 
     @property
     def reading(self) -> RtcReading:
-        corroboration = self.daemon.core.corroboration
-        assert corroboration
-        assert corroboration.reading
-        return corroboration.reading
+        independent = self.daemon.core.independent
+        assert independent
+        assert independent.rtc.reading
+        return independent.rtc.reading
 
 
 @pytest.fixture
@@ -74,11 +75,15 @@ def test_it_is_set_read_and_found_out(board: Machinery) -> None:
     assert board.reading.flags == ("OSF",)
     written: list[RtcReading] = []
 
-    def keep(back: RtcReading) -> list[Any]:
-        written.append(back)
+    handle = board.daemon.core.handle
+
+    def keep(event: Event, now: Reading) -> list[Any]:
+        if not isinstance(event, RtcWritten):
+            return handle(event, now)
+        written.append(event.reading)
         return []
 
-    board.daemon.core.rtc_written = keep  # type: ignore[method-assign]
+    board.daemon.core.handle = keep  # type: ignore[method-assign]
     board.daemon._do([SetRtc()])
     assert written == []
     board.run(20)
@@ -127,18 +132,23 @@ def test_it_is_set_for_root_alone(board: Machinery, monkeypatch: pytest.MonkeyPa
 
 def test_it_is_trimmed_by_root_alone(board: Machinery, monkeypatch: pytest.MonkeyPatch) -> None:
     core = board.daemon.core
+    assert core.independent
     with pytest.raises(PintsError, match="only root may trim"):
         ask(board, "rtc-trim", privileged=False)
     with pytest.raises(PintsError, match="not anchored yet"):
         ask(board, "rtc-trim")
     changes: list[float] = []
-    monkeypatch.setattr(core, "rtc_drift_to_trim", lambda: 1.23e-6)
+    monkeypatch.setattr(core.independent.rtc, "drift_to_trim", lambda: 1.23e-6)
 
-    def trimmed(change: float) -> list[SetRtc]:
-        changes.append(change)
+    handle = core.handle
+
+    def trimmed(event: Event, now: Reading) -> list[Any]:
+        if not isinstance(event, RtcTrimmed):
+            return handle(event, now)
+        changes.append(event.change)
         return [SetRtc()]
 
-    monkeypatch.setattr(core, "rtc_trimmed", trimmed)
+    monkeypatch.setattr(core, "handle", trimmed)
     done = ask(board, "rtc-trim")
     assert done == {"chip": "ds3231 i2c-1 0x68", "change_ppm": pytest.approx(-1.2)}
     board.run(2)

@@ -15,6 +15,7 @@ from serial import Serial
 from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Detailed, Details, Fix, ReferenceClock, Report, open_refclock
 from pints.errors import DeviceError
+from pints.events import RefclockEvent, RefclockLost, RefclockReported
 from pints.shell.attempts import Attempts
 from pints.shell.loop import Loop
 from pints.shell.refclock_devices import REOPEN, Devices
@@ -214,9 +215,15 @@ def test_unplugged_and_back_without_a_restart(desk: Desk) -> None:
 
     loop = Loop(desk.clock)
     config = Config(refclocks=(RefclockConfig("gps", str(desk.line.path)),))
-    devices = Devices(
-        loop, desk.clock, config, Counted(), lambda _, r: reports.append(r), lost.append
-    )
+
+    def on_event(event: RefclockEvent) -> None:
+        match event:
+            case RefclockReported(_, report):
+                reports.append(report)
+            case RefclockLost(name):
+                lost.append(name)
+
+    devices = Devices(loop, desk.clock, config, Counted(), on_event)
     devices.begin()
     try:
         desk.line.send(nmea_burst(TIME))

@@ -10,6 +10,7 @@ from pints import drivers
 from pints.config.tables import Config, RefclockConfig
 from pints.drivers import Pulse, Report
 from pints.errors import DeviceError
+from pints.events import RefclockEvent, RefclockLost, RefclockReported
 from pints.shell.attempts import Attempts
 from pints.shell.loop import Loop
 from pints.shell.refclock_devices import REOPEN, UNTOLD, Devices
@@ -79,10 +80,8 @@ def test_one_that_can_wait_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     loop = Loop(clock)
     receiver = Bursts(clock)
     monkeypatch.setattr(drivers, "open_refclock", lambda config, clock: receiver)
-    lost: list[str] = []
-    devices = Devices(
-        loop, clock, Config(refclocks=(CONFIG,)), Attempts(), lambda name, report: None, lost.append
-    )  # fmt: skip
+    events: list[RefclockEvent] = []
+    devices = Devices(loop, clock, Config(refclocks=(CONFIG,)), Attempts(), events.append)
 
     def goes_on(until: float) -> None:
         """So that nothing but a descriptor ends a round before."""
@@ -105,7 +104,7 @@ def test_one_that_can_wait_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert receiver.looks == [0.0, 0.1, 0.2, 0.5], "nothing came: the next byte wakes"
     receiver.plugged = False
     goes_on(0.7)
-    assert lost == [CONFIG.id]
+    assert events == [RefclockLost(CONFIG.id)]
     goes_on(0.8)
     assert len(receiver.looks) == 5
     devices.close()
@@ -118,29 +117,25 @@ def test_one_that_wakes_nobody_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(select, "poll", lambda: Poll(timebase))
     loop = Loop(clock)
     opened: list[Silent] = []
-    heard: list[tuple[str, Report]] = []
-    lost: list[str] = []
+    heard: list[RefclockEvent] = []
 
     def open_refclock(config: RefclockConfig, clock: SoftwareClock) -> Silent:
         opened.append(Silent(clock))
         return opened[-1]
 
     monkeypatch.setattr(drivers, "open_refclock", open_refclock)
-    devices = Devices(
-        loop, clock, Config(refclocks=(CONFIG,)), Attempts(),
-        lambda name, report: heard.append((name, report)), lost.append,
-    )  # fmt: skip
+    devices = Devices(loop, clock, Config(refclocks=(CONFIG,)), Attempts(), heard.append)
     devices.begin()
     while clock.boot() < 2 * NS:
         loop.run_once()
     (first,) = opened
     assert first.looks == [0.0, UNTOLD, 2 * UNTOLD, 3 * UNTOLD, 4 * UNTOLD]
-    assert [name for name, _ in heard] == [CONFIG.id] * 5
+    assert [type(e) for e in heard] == [RefclockReported] * 5
     first.plugged = False
     while len(opened) == 1:
         loop.run_once()
     assert first.closed
-    assert lost == [CONFIG.id]
+    assert RefclockLost(CONFIG.id) in heard
     assert clock.boot() / NS == first.looks[-1] + REOPEN
     loop.run_once()
     assert len(opened[1].looks) == 1

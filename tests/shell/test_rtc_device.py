@@ -6,9 +6,10 @@ from pints import drivers
 from pints.config.tables import RtcConfig
 from pints.drivers import MachineClock, RealTimeClock, RtcReading
 from pints.errors import DeviceError
+from pints.events import RtcEvent, RtcRead, RtcRefined, RtcWritten
 from pints.evidence.rtc_seconds import FINE
 from pints.shell.attempts import Attempts
-from pints.shell.rtc_device import REOPEN, BoardRtc, Heard
+from pints.shell.rtc_device import REOPEN, BoardRtc
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant, nanoseconds, seconds
 from pints_drivers.fake_i2c import FakeBus, FakeChip
@@ -31,9 +32,6 @@ class Board:
         self.read: list[tuple[str, RtcReading]] = []
         self.refined: list[RtcReading] = []
         self.written: list[RtcReading] = []
-        heard = Heard(
-            lambda *read: self.read.append(read), self.refined.append, self.written.append
-        )
         self.attempts = Attempts()
         self.opened = 0
 
@@ -45,7 +43,16 @@ class Board:
             return I2cRtc(name, CHIPS[name], self.bus, self.chip.layout.address, clock)
 
         monkeypatch.setattr(drivers, "open_rtc", opened)
-        self.rtc = BoardRtc(self.loop, self.clock, RtcConfig(name), self.attempts, heard)
+        self.rtc = BoardRtc(self.loop, self.clock, RtcConfig(name), self.attempts, self.on_event)
+
+    def on_event(self, event: RtcEvent) -> None:
+        match event:
+            case RtcRead(chip, reading):
+                self.read.append((chip, reading))
+            case RtcRefined(reading):
+                self.refined.append(reading)
+            case RtcWritten(reading):
+                self.written.append(reading)
 
     def tick(self) -> int:
         self.now += 1_000_000
@@ -83,7 +90,7 @@ def test_it_is_read_at_once_and_more_exactly_soon(board: Board) -> None:
     read = board.rtc.read()
     assert board.now - before < 20_000_000
     assert read is not None
-    assert abs(board.off(read[1])) <= read[1].error < 0.51
+    assert abs(board.off(read.reading)) <= read.reading.error < 0.51
     board.run(15)
     (fine,) = board.refined
     assert abs(board.off(fine)) <= fine.error <= FINE + 1e-4

@@ -39,6 +39,23 @@ from pints.config.tables import (
 )
 from pints.core.core import Core
 from pints.drivers import Fix, Pulse, RtcReading
+from pints.events import (
+    BeliefRecorded,
+    Event,
+    NetworkChanged,
+    PacketReceived,
+    RefclockLost,
+    RefclockReported,
+    RtcRead,
+    RtcRefined,
+    RtcTrimmed,
+    RtcWritten,
+    SaveRequested,
+    SendFailed,
+    TaskDone,
+    TimeEntered,
+    TimerExpired,
+)
 from pints.shell.attempts import Attempts
 from pints.storage.keep import Keeper
 from pints.storage.load import load_snapshot
@@ -204,7 +221,7 @@ class Device:
 
     def stop(self) -> None:
         """A clean stop."""
-        self._do(self.core.save(self.clock.read(), final=True))
+        self._tell(SaveRequested(final=True))
         self.kill()
 
     def suspend(self, span: float) -> None:
@@ -217,14 +234,13 @@ class Device:
     def settime(self, time: Instant) -> None:
         """The operator: `pints settime`.  Raises what the command would say."""
         self.rules.heard("operator", time, 1.0)
-        self._do(self.core.set_time(time, self.clock.read()))
+        self._tell(TimeEntered(time))
 
     def find_seconds(self, *, written: bool = False) -> None:
         """It is found when the seconds of its real-time clock begin, after reading or setting."""
         time = self.rtc.chip.at(self.world.true_time())
         reading = replace(self.rtc.read(), time=time, error=0.005)
-        tell = self.core.rtc_written if written else self.core.rtc_refined
-        self._do(tell(reading))
+        self._tell(RtcWritten(reading) if written else RtcRefined(reading))
 
     def trim_rtc(self, change: float) -> None:
         """The operator had its real-time clock made faster by the fraction `change`, as its
@@ -233,7 +249,7 @@ class Device:
         chip = self.rtc.chip
         offset = seconds(chip.at(now) - now)
         self.rtc.chip = Chip(offset, chip.drift + 0.8 * change, chip.flags, now)
-        self._do(self.core.rtc_trimmed(change))
+        self._tell(RtcTrimmed(change))
 
     def set_the_date(self, by: float) -> None:
         """Somebody: `date -s`, `by` seconds from what the clock says."""
@@ -243,7 +259,7 @@ class Device:
     def link_came_up(self) -> None:
         """A network interface has its carrier and an address."""
         if self.running and not self._asleep:
-            self._later(0.0, lambda: self._do(self.core.network_changed(self.clock.read())))
+            self._later(0.0, lambda: self._tell(NetworkChanged()))
 
     # --- what tests look at and tamper with ----------------------------------------------
 
@@ -343,6 +359,12 @@ class Device:
         saved = restore.decode(data) if data else None
         return saved or (0, 0)
 
+    def _handle(self, event: Event) -> list[Action]:
+        return self.core.handle(event, self.clock.read())
+
+    def _tell(self, event: Event) -> None:
+        self._do(self._handle(event))
+
     def _do(self, actions: Iterable[Action]) -> None:
         queue = deque(actions)
         while queue:
@@ -378,7 +400,7 @@ class Device:
             if self.clock.boot() < due:  # a crystal that runs slow
                 self._wait()
             else:
-                self._do(self.core.handle_timer(self.clock.read()))
+                self._tell(TimerExpired())
 
         self._later(max(seconds(due - self.clock.boot()), 0) + 1e-6, wake)
 
@@ -403,16 +425,15 @@ class Device:
             case ReportClock(synchronized, max_error, est_error):
                 self.clock.report(synchronized, max_error, est_error)
             case RecordBelief(belief, basis):
-                done = self.keeper.record(belief, basis)
-                return self.core.belief_recorded(done, self.clock.read())
+                return self._handle(BeliefRecorded(self.keeper.record(belief, basis)))
             case ReadRtc():
                 reading = self._read_rtc()
                 if reading is not None:
-                    return self.core.handle_rtc(self.rtc.name, reading, self.clock.read())
+                    return self._handle(RtcRead(self.rtc.name, reading))
             case SetRtc():
                 back = self._set_rtc()
                 if back is not None:
-                    return self.core.rtc_written(back)
+                    return self._handle(RtcWritten(back))
             case SaveForBoot(name, data):
                 self.keeper.save_for_boot(name, data)
             case SaveTime(ratcheted, seen, sure):
@@ -435,7 +456,7 @@ class Device:
 
     def _send(self, source: str, address: Address, packet: bytes) -> None:
         if not self.world.network_up:
-            self.core.unsent(source)
+            self._handle(SendFailed(source))
             return
         self.sent.append(packet)
         server = self.world.find(source)
@@ -451,7 +472,7 @@ class Device:
                 own = self.reference_id if self.serves else b""
                 if source in self.world.anchors or not self._has_witnesses:
                     self.rules.heard(f"hearsay {source}", server.time(), 1.0)
-                actions = self.core.handle_packet(source, reply, sent, now, 0.0, now, own)
+                actions = self._handle(PacketReceived(source, reply, sent, now, 0.0, own))
                 self.rules.answered()
                 self._do(actions)
 
@@ -483,7 +504,7 @@ class Device:
             return heard
 
         def done() -> None:
-            self._do(self.core.handle_result(result(), self.clock.read()))
+            self._tell(TaskDone(result()))
 
         # TCP, TLS and the records: three round trips; a dead port costs its time-out.
         answers = not isinstance(task, ExchangeTask) or server.ke_up or failure is not None
@@ -494,7 +515,7 @@ class Device:
             middle = (reading.low + reading.high) // 2 + nanoseconds(reading.age)
             reach = seconds(reading.high - reading.low) / 2
             self.rules.heard(f"hearsay of {reading.host}", middle, reach)
-        self._do(self.core.handle_result(heard, self.clock.read()))
+        self._tell(TaskDone(heard))
 
     # --- clocks on the board -------------------------------------------------------------
 
@@ -517,14 +538,14 @@ class Device:
         if not receiver.plugged:
             if name not in self._lost:
                 self._lost.add(name)
-                self._do(self.core.receiver_lost(name, self.clock.read()))
+                self._tell(RefclockLost(name))
             return
         self._lost.discard(name)
         if receiver.sees_sky:
             time = receiver.time(self.world.true_time())
             self.rules.heard(name, time, receiver.error)
             fix = Fix(time, receiver.error, self.clock.read())
-            self._do(self.core.handle_report(name, fix, self.clock.read()))
+            self._tell(RefclockReported(name, fix))
 
     def _next_second(self) -> float:
         return seconds(-self.world.true_time() % NS or NS)
@@ -534,7 +555,7 @@ class Device:
 
         def edge() -> None:
             now = self.clock.read()
-            self._do(self.core.handle_report(name, Pulse(now, pulses.error), now))
+            self._tell(RefclockReported(name, Pulse(now, pulses.error)))
 
         wait = self._next_second()
         self._later(wait, partial(self._second, name, pulses))

@@ -12,6 +12,7 @@ import pytest
 from pints.config.tables import SourceConfig
 from pints.errors import PintsError
 from pints.evidence.rtc import Calibration
+from pints.evidence.rtc_keeper import RtcKeeper
 from pints.timescale import DAY, HOUR, YEAR, Instant, midnight, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
 from tests.world.attackers import silence
@@ -150,11 +151,15 @@ def test_drift_is_learned(world: World) -> None:
     device.ends("restored", within=1.0, error=10.0)
 
 
+def chip(device: Device) -> RtcKeeper:
+    assert device.core.independent
+    return device.core.independent.rtc
+
+
 def learned(device: Device) -> Calibration:
-    corroboration = device.core.corroboration
-    assert corroboration
-    assert corroboration.calibration
-    return corroboration.calibration
+    known = chip(device).calibration
+    assert known
+    return known
 
 
 def after_a_day(world: World) -> Device:
@@ -163,7 +168,7 @@ def after_a_day(world: World) -> Device:
     device = settled(world, drift=23e-6)
     device.boot()
     with pytest.raises(PintsError, match=r"not anchored yet|not measured yet"):
-        device.core.rtc_drift_to_trim()
+        chip(device).drift_to_trim()
     assert device.reaches("verified", "anchored", within=2 * HOUR)
     device.find_seconds(written=True)
     world.run(1.1 * DAY)
@@ -180,7 +185,7 @@ def test_drift_is_known_in_a_day_once_seconds_are_found(world: World) -> None:
 
 def test_a_chip_that_is_trimmed_is_set_and_measured_anew(world: World) -> None:
     device = after_a_day(world)
-    change = round(-device.core.rtc_drift_to_trim() / 4.34e-6) * 4.34e-6
+    change = round(-chip(device).drift_to_trim() / 4.34e-6) * 4.34e-6
     device.trim_rtc(change)
     assert device.rtc.writes == 2
     assert learned(device).ratcheted

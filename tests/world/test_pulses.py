@@ -92,8 +92,8 @@ def test_pulses_end_with_the_fixes_that_number_them(world: World) -> None:
     assert device.core.discipline.selection.best == "fake-pps pps0"
     receiver.plugged = False
     world.run(60.0)
-    assert device.core.corroboration is not None
-    assert not device.core.corroboration.receivers.sharpening(device.clock.read())
+    assert device.core.independent is not None
+    assert not device.core.independent.refclocks.sharpening(device.clock.read())
 
 
 @pytest.mark.parametrize("off", [0.3, 0.0, -0.3])

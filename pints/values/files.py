@@ -1,0 +1,12 @@
+"""Names of the files of state and runtime folder."""
+
+BACKOFFS_FILE = "backoffs"
+"""In the runtime folder: how often keys were asked for in this boot (R12)."""
+DRIFT_FILE = "drift.json"
+"""The crystal's frequency error."""
+MALFEASANCE_FILE = "malfeasance.json"
+"""Proof that a Roughtime server lied."""
+NAMES_FILE = "names.json"
+"""Addresses that names had."""
+RTC_FILE = "rtc.json"
+"""The calibration of the real-time clock."""
