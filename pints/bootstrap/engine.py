@@ -16,27 +16,24 @@ from dataclasses import replace
 
 from pints.actions import Action, Announce, Log, RecordBelief, SetClock
 from pints.bootstrap import rules
-from pints.bootstrap.agreement import Agreement
 from pints.bootstrap.certificates import Certificates
-from pints.bootstrap.confirmation import Weighed, weigh
+from pints.bootstrap.confirmation import Confirmation, Weighed, single_issuer, weigh
 from pints.bootstrap.future_floor import FutureFloor
 from pints.bootstrap.ledger import Ledger
 from pints.bootstrap.quorum import Finding, Terms, Testimony, deliberate
 from pints.bootstrap.record import QuorumRecord
-from pints.bootstrap.restoring import RESTORE_OFFSET, SURE, foremost, restored_time
+from pints.bootstrap.restoring import RESTORE_OFFSET, SURE, Restoring, plain, plain_evidence
 from pints.bootstrap.rules import Refusal, Refusals
 from pints.bootstrap.states import Basis, Event, State, follow
 from pints.bootstrap.witness import Identity, groups
 from pints.config.tables import BootstrapConfig
 from pints.lean import dataclass
-from pints.timescale import HOUR, Boot, Instant, Reading, iso, nanoseconds, seconds, span
+from pints.timescale import Boot, Instant, Reading, iso, nanoseconds, seconds, span
 from pints.values.belief import DRIFT_STEERED, DRIFT_UNSTEERED, Belief, Floors
 from pints.values.chain import Chain, Window
 from pints.values.evidence import Evidence, Strength
 from pints.values.sample import Sample
 
-ANCHOR_AFTER = HOUR
-"""How long the same quorum must go on agreeing to confirm itself, seconds."""
 MEASURED_AFTER = 600.0
 """How long a quorum must have agreed until the crystal counts as measured, seconds: before, it
 may run off by more than a slew adds."""
@@ -80,16 +77,18 @@ class Bootstrap:
         earlier = earlier or Earlier()
         self.belief: Belief | None = earlier.belief[0] if earlier.belief else None
         kept = earlier.belief[1] if earlier.belief else ""
-        self._was_anchored = kept in (Basis.ANCHORED.value, DISPUTED_ANCHORED)
         self._config = config
         self.identities = dict(witnesses)
         """Of the witnesses, as far as they have shown who they are."""
         self._started = now
         self._testimonies: dict[str, Testimony] = {}
         self._certificates = Certificates(config.relaxed_dates == "never")
-        self._agreement = Agreement(self._certificates, earlier.quorum)
+        self._confirmation = Confirmation(
+            self._certificates, earlier.quorum,
+            anchored=kept in (Basis.ANCHORED.value, DISPUTED_ANCHORED),
+            disputed=kept in (State.DISPUTED.value, DISPUTED_ANCHORED),
+        )  # fmt: skip
         self._ledger = Ledger()
-        self._was_disputed = kept in (State.DISPUTED.value, DISPUTED_ANCHORED)
         self._first_agreed: Boot | None = None
         """When a quorum first agreed in the life of this daemon."""
         self._refusals = Refusals()
@@ -98,11 +97,10 @@ class Bootstrap:
         """By how much a clock that follows true time may run off, as far as it was measured."""
         self.unrecorded = False
         """Whether the last belief could not be recorded (R9)."""
-        self._restoring: Evidence | None = None
-        """What the clock follows before there is a quorum."""
+        self._restoring = Restoring(self._ledger, config)
         if now.real >= floors.soft:
             self.state = follow(self.state, Event.FLOORED)
-        if self._was_disputed:
+        if self._confirmation.was_disputed:
             self.state = follow(self.state, Event.CONTRADICTED)
 
     # --- what others may ask -------------------------------------------------------------
@@ -148,7 +146,7 @@ class Bootstrap:
     @property
     def single_issuer(self) -> bool:
         """Whether one root key stands behind all who agree (R6)."""
-        return self.finding is not None and self._of_single_issuer(self.finding.agreeing)
+        return self.finding is not None and single_issuer(self.finding.agreeing, self._testimonies)
 
     @property
     def anchored(self) -> bool:
@@ -159,7 +157,7 @@ class Bootstrap:
     def steady(self) -> bool:
         """Whether the clock may be steered by the sources."""
         return self.state is State.VERIFIED or (
-            self.belief is None and (self._restoring is not None or self._follows_few)
+            self.belief is None and (self._restoring.following is not None or self._follows_few)
         )
 
     @property
@@ -183,28 +181,19 @@ class Bootstrap:
     def standing(self) -> Belief | None:
         """The belief that others are held against: none while one that has nothing but its
         windows is disputed."""
-        unsure = self.state is State.DISPUTED and not self._ever_anchored
+        unsure = self.state is State.DISPUTED and not self._confirmation.anchored
         return None if unsure else self.belief
-
-    @property
-    def _ever_anchored(self) -> bool:
-        """Whether this boot was anchored at any time, by this daemon or one before it."""
-        return self._was_anchored or self.basis is Basis.ANCHORED
 
     @property
     def follows(self) -> str:
         """Origin of what the clock follows before there is a quorum; empty: it runs on its own."""
-        origin = self._restoring.origin if self._restoring else ""
-        return origin if origin in self._ledger.said else ""
+        return self._restoring.origin
 
     def agrees(self, source: str) -> bool:
         """Whether a source may steer the clock: it says what the witnesses agreed on last, or
         until then is what restores it.  Where no witness is configured, all may."""
-        if self.belief is None and self._restoring is not None:
-            origin, plain = self._restoring.origin, _plain(source)
-            # Where a plain source restores it, all of them may, and outvote each other.
-            as_good = origin.startswith(_plain("")) and self._ledger.said.get(plain) is not None
-            return as_good or origin in (source, plain)
+        if self.belief is None and self._restoring.following is not None:
+            return self._restoring.may_steer(source)
         if not self.identities:
             return True
         finding, receiver = self.finding, self._ledger.said.get(source)
@@ -218,7 +207,7 @@ class Bootstrap:
         error is 0)."""
         if self.standing is not None:
             return self.standing.at(now)
-        best = self._foremost(now)
+        best = self._restoring.foremost(self.floors, now)
         if best is not None:
             return Belief(best.middle, now, best.error)
         return Belief(self._since_floor(now), now, 0.0)
@@ -274,7 +263,7 @@ class Bootstrap:
         `own` is the reference id by which its server would name this machine, `smearing` are
         the sources that do not tell of a leap second that is near."""
         if not sample.authenticated or sample.source not in self.identities:
-            return self._hear_anybody(sample, now)
+            return self._hear_plain(sample, now)
         chain = self._certificates.chains.get(sample.source)
         windows = (window,) if window else chain.windows if chain else ()
         self._testimonies[sample.source] = Testimony(
@@ -288,7 +277,7 @@ class Bootstrap:
     def lose(self, source: str, now: Reading) -> list[Action]:
         """A source left three polls unanswered, or its keys were destroyed."""
         heard = self._testimonies.pop(source, None) is not None
-        return self._settle(now) if self._ledger.drop(_plain(source)) or heard else []
+        return self._settle(now) if self._ledger.drop(plain(source)) or heard else []
 
     def offer(self, said: Evidence | Refusal, now: Reading) -> list[Action]:
         """Anything but a witness spoke: a clock, a receiver, an anchor, the operator."""
@@ -307,12 +296,13 @@ class Bootstrap:
         if not ok:
             known, self.unrecorded = self.unrecorded, True
             if self.state is not State.VERIFIED:  # an hour that nobody was told of is none
-                self._agreement.break_off()
+                self._confirmation.break_off()
             text = "R9: belief cannot be recorded in the runtime folder: not announced"
             return [] if known else [Log(logging.ERROR, text, "R9")]
         self.unrecorded = False
         self.state = follow(self.state, Event.QUORUM)
         self.basis = basis
+        self._confirmation.anchored |= basis is Basis.ANCHORED
         return self._announce(self._quorum_text())
 
     def quorum(self, boot_id: str, now: Boot) -> QuorumRecord | None:
@@ -321,7 +311,7 @@ class Bootstrap:
             return None
         shown = self._certificates.of(self.finding.agreeing)
         members = {s: chain.leaf_not_before for s, chain in sorted(shown.items())}
-        agreed = {s: self._agreement.lasted(s, now, self.belief) for s in members}
+        agreed = {s: self._confirmation.lasted(s, now, self.belief) for s in members}
         return QuorumRecord(boot_id, members, self.belief.at(now).low, agreed)
 
     def ratchet(self, now: Boot) -> Instant:
@@ -362,12 +352,16 @@ class Bootstrap:
         evidence = self._ledger.within(self.floors, now.boot)
         self.weighed = weigh(finding, testimonies, witness_of, evidence, now.boot)
         reached = len(finding.members) >= self.needed
-        if reached and (contradiction := self._contradiction(finding)) is not None:
+        if (
+            reached
+            and (contradiction := self._confirmation.contradiction(finding, self.weighed))
+            is not None
+        ):
             return self._contradicted(contradiction, finding, now.boot)
         actions: list[Action] = [*self._report(finding.refusals, now.boot)]
         if reached:
             return actions + self._agreed(finding, now)
-        self._agreement.keep(finding.agreeing)
+        self._confirmation.keep(finding.agreeing)
         if lowered := self._lowered_floor(finding, now):
             return actions + lowered
         return actions + self._short_of_quorum(finding, now)
@@ -400,14 +394,16 @@ class Bootstrap:
         measured = seconds(now.boot - self._first_agreed) >= MEASURED_AFTER
         drift = DRIFT_STEERED if measured else DRIFT_UNSTEERED
         self.belief = Belief(finding.middle, now.boot, finding.half_width, drift)
-        self._restoring = None
+        self._restoring.end()
         actions: list[Action] = []
         refused, logs = self._certificates.judge_again(self.belief)
         for refusal in refused:
             actions += self._destroy(refusal)
         actions += logs
-        self._agreement.begin(finding.agreeing, now.boot)
-        basis = self._basis(finding, now.boot)
+        self._confirmation.begin(finding.agreeing, now.boot)
+        basis = self._confirmation.basis(
+            finding, self.weighed, self._testimonies, self.identities, self.belief, self.needed
+        )
         if self.state is State.VERIFIED and basis is self.basis:
             return actions
         if first or self.state is not State.VERIFIED:
@@ -427,53 +423,16 @@ class Bootstrap:
         text = f"R10: clock is {span(off)} off what it was set to: stepped back"
         return [SetClock(finding.middle, now.boot), Log(logging.WARNING, text, "R10")]
 
-    def _basis(self, finding: Finding, now: Boot) -> Basis:
-        """What `verified` rests on now; once anchored, a boot stays so."""
-        if self._ever_anchored:
-            return Basis.ANCHORED
-        if len(self.weighed.confirming) > len(self.weighed.contradicting):
-            return Basis.ANCHORED
-        if self.weighed.contradicting:
-            return Basis.WINDOWS
-        return Basis.ANCHORED if self._confirms_itself(finding) else Basis.WINDOWS
-
-    def _confirms_itself(self, finding: Finding) -> bool:
-        """Whether the same quorum, strict, has agreed for an hour: in this boot, or over
-        several on this board."""
-        late = {
-            s for s in finding.agreeing & self._testimonies.keys()
-            if self._agreement.lasted(s, self._testimonies[s].boot, self.belief) >= ANCHOR_AFTER
-        }  # fmt: skip
-        voices = len(set(groups({s: self.identities[s] for s in late}).values()))
-        return voices >= self.needed and not self._of_single_issuer(late)
-
-    def _of_single_issuer(self, sources: Iterable[str]) -> bool:
-        known = (self._testimonies[s].roots for s in sources if s in self._testimonies)
-        return rules.r6_single_issuer(known)
-
-    def _contradiction(self, finding: Finding) -> Refusal | None:
-        """What disputes a quorum: a certificate from its future, or independent evidence where
-        it has nothing but its windows."""
-        if finding.vetoed:
-            return next(r for r in finding.refusals if r.rule == "R4")
-        if self._ever_anchored:
-            return None
-        confirming, against = len(self.weighed.confirming), list(self.weighed.contradicting)
-        if self._was_disputed and confirming <= len(against):
-            text = "disputed before pints was started again: only independent evidence ends that"
-            return Refusal("R9", "this boot", text)
-        return rules.r6_contradiction(confirming, against)
-
     def _contradicted(self, refusal: Refusal, finding: Finding, now: Boot) -> list[Action]:
         refusals = dict.fromkeys((*finding.refusals, refusal))
         actions: list[Action] = [*self._report(refusals, now)]
         before, self.state = self.state, follow(self.state, Event.CONTRADICTED)
         if self.state is before:
             return actions
-        self._agreement.break_off()
+        self._confirmation.break_off()
         # Recorded, or a restart would reopen it (R9).
         disputed = self.belief or Belief(finding.middle, now, finding.half_width)
-        kept = DISPUTED_ANCHORED if self._ever_anchored else self.state.value
+        kept = DISPUTED_ANCHORED if self._confirmation.anchored else self.state.value
         actions.append(RecordBelief(disputed, kept))
         return actions + self._announce(f"disputed: clock kept, not served; {refusal}")
 
@@ -500,17 +459,17 @@ class Bootstrap:
         self.floors = lowered
         if self.belief is not None and self.belief.at(now.boot).low > said.high:
             # What a boot believed above that floor was believed because of it (R9 gives way).
-            self.belief, self.basis, self._was_anchored = None, Basis.NONE, False
+            self.belief, self.basis, self._confirmation.anchored = None, Basis.NONE, False
         return [*actions, Log(logging.ERROR, text, "R8"), *self._settle(now)]
 
     def _restore(self, now: Reading) -> list[Action]:
         """Let the clock follow what there is, as long as no quorum has decided."""
-        undecided = self.belief is None and self.state is not State.DISPUTED
-        best = self._restoring = self._foremost(now.boot) if undecided else None
-        if best is None:
+        if self.belief is not None or self.state is State.DISPUTED:
+            self._restoring.end()
             return []
-        time = restored_time(best, self.floors, now)
-        if time is None:
+        time = self._restoring.time(self.floors, now)
+        best = self._restoring.following
+        if best is None or time is None:
             return []
         text = f"clock restored from {best.origin}: {iso(time)}; nothing confirms it yet"
         actions: list[Action] = [SetClock(time, now.boot), Log(logging.INFO, text)]
@@ -519,23 +478,12 @@ class Bootstrap:
             self.state = follow(self.state, Event.FLOORED)
         return actions if self.state is before else actions + self._announce(self.state.value)
 
-    def _foremost(self, now: Boot) -> Evidence | None:
-        evidence = self._ledger.within(self.floors, now)
-        return foremost(evidence, self._config.step_provisional)
-
-    def _hear_anybody(self, sample: Sample, now: Reading) -> list[Action]:
+    def _hear_plain(self, sample: Sample, now: Reading) -> list[Action]:
         """An unauthenticated answer counts only where no witness is configured and the
         administrator said so (`step_provisional`)."""
         if self.identities or not self._config.step_provisional or self.belief is not None:
             return []
-        error = nanoseconds(sample.distance)
-        low, high = Instant(sample.time - error), Instant(sample.time + error)
-        origin, limit = _plain(sample.source), self._config.max_distance
-        refusal = rules.r1_bounds(origin, low, high, self.floors)
-        refusal = refusal or rules.r2_width(origin, sample.distance, limit)
-        if refusal is not None:
-            return self.offer(refusal, now)
-        return self.offer(Evidence(origin, Strength.BELIEF, sample.boot, low, high), now)
+        return self.offer(plain_evidence(sample, self.floors, self._config.max_distance), now)
 
     def _destroy(self, refusal: Refusal) -> list[Action]:
         self._testimonies.pop(refusal.source, None)
@@ -568,9 +516,3 @@ class Bootstrap:
             f"verified ({self.basis.value}{notes}): {iso(self.belief.time)} "
             f"+- {span(self.belief.error)}, {members} of {self.witnesses} witnesses agree{by}"
         )
-
-
-def _plain(source: str) -> str:
-    """The origin of an unauthenticated source's word: no name that a network chooses may pass
-    for a clock's or the administrator's."""
-    return f"plain {source}"

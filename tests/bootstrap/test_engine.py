@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from pints.actions import Action, Announce, Log, RecordBelief, SetClock
-from pints.bootstrap.engine import ANCHOR_AFTER, Bootstrap, Earlier
+from pints.bootstrap.confirmation import ANCHOR_AFTER
+from pints.bootstrap.engine import Bootstrap, Earlier
 from pints.bootstrap.states import Basis, State
 from pints.bootstrap.witness import Identity
 from pints.config.tables import BootstrapConfig

@@ -229,7 +229,7 @@ MUTANTS = [
            (leaked_keys.test_owner_of_a_lapsed_ca_is_a_single_issuer,
             leaked_keys.test_single_issuer_hides_behind_one_that_leaves)),
     Mutant("R6", "anchored without the hour",
-           {f"{ENGINE}.ANCHOR_AFTER": 0.0},
+           {"pints.bootstrap.confirmation.ANCHOR_AFTER": 0.0},
            (leaked_keys.test_quorum_with_leaked_keys_reaches_windows_at_most,
             leaked_keys.test_quorum_with_leaked_keys_and_restarts)),
     Mutant("R6", "certificates older than the earlier quorum's confirm it",
