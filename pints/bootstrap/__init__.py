@@ -1,3 +1,4 @@
-"""From "no idea" to "verified": evidence, rules and the trust state machine.  docs/trust.md
-tells what is promised; every rule R1..R9 is named where it is enforced.  Pure.
+"""From "no idea" to "verified": rules, quorum and the trust state machine.  Pure.
+
+docs/trust.md tells what is promised; every rule is named where it is enforced.
 """

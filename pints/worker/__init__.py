@@ -1,4 +1,4 @@
 """The short-lived worker process: names, TLS and certificates, which the daemon never touches.
 
-`messages` is what passes between the two and all that the daemon imports from here.
+What passes between the two is in `pints.values.worker_tasks`.
 """
