@@ -34,7 +34,7 @@ from pints.config.tables import Config
 from pints.core.saving import Saving
 from pints.core.snapshot import Snapshot
 from pints.core.steering import Steering
-from pints.core.tasks import Exchanges
+from pints.core.tasks import Tasks
 from pints.errors import UntrustedTimeError
 from pints.events import (
     BeliefRecorded,
@@ -91,7 +91,7 @@ STORY_LENGTH = 40
 
 
 class Core:
-    """One daemon's mind."""
+    """Protocol core: events in, actions out."""
 
     def __init__(
         self, config: Config, snapshot: Snapshot, now: Reading, entropy: Callable[[int], bytes]
@@ -122,10 +122,10 @@ class Core:
             quorum_kept=snapshot.quorum is not None,
         )  # fmt: skip
         self.independent = self._make_independent(entropy, snapshot, now)
-        self._remembered = snapshot
+        self._snapshot = snapshot
         self._anchors = {s.id for s in config.anchors}
         self._polls = {s.id: PollControl(s.minpoll, s.maxpoll) for s in config.sources}
-        self._exchanges = Exchanges(self.bootstrap, snapshot.names)
+        self._tasks = Tasks(self.bootstrap, snapshot.names)
         self._lost: set[str] = set()
         """Sources that are known not to answer."""
         self._latest = now
@@ -141,12 +141,12 @@ class Core:
     def begin(self, now: Reading) -> list[Action]:
         """The first actions: everything is asked at once, nothing waits for anything else."""
         now = self._without_slews(now)
-        saved = {s.source: s for s in self._remembered.sessions}
+        saved = {s.source: s for s in self._snapshot.sessions}
         for association in self.associations.values():
-            session = self._exchanges.revived(saved.get(association.id), association.config)
-            association.begin(now.boot, session, self._remembered.names.known(association.id))
+            session = self._tasks.revived(saved.get(association.id), association.config)
+            association.begin(now.boot, session, self._snapshot.names.known(association.id))
         # An earlier daemon may have been killed within a slew.
-        actions = [Steer(self._remembered.frequency), *self._warnings()]
+        actions = [Steer(self._snapshot.frequency), *self._warnings()]
         state = self.bootstrap.state.value
         actions.append(Announce(state, "", f"{state}: waiting for {self._needs()}"))
         if self.independent is not None:
@@ -251,7 +251,7 @@ class Core:
         return kept + self._follow(actions, now)
 
     def _task_done(self, result: Result, now: Reading) -> list[Action]:
-        source = self._exchanges.source_of(result)
+        source = self._tasks.source_of(result)
         if source is None:
             return []
         if source == ROUGHTIME:
@@ -264,7 +264,7 @@ class Core:
             said = association.task_failed(failure, result.sent_hello, now.boot)
             return self._noted([Log(said.level, said.text, rule)], now) if said else []
         if isinstance(result, Resolved):
-            self._exchanges.resolved(source, result)
+            self._tasks.resolved(source, result)
             association.found_addresses(result.addresses, now.boot)
             return self._act(now)
         assert isinstance(result, Exchanged), "only Roughtime's tasks yield anything else"
@@ -335,11 +335,11 @@ class Core:
             actions += self._notice_loss(association, now)
             if association.wants_task(now.boot):
                 began = True
-                actions.append(self._exchanges.start(association.config))
+                actions.append(self._tasks.start(association.config))
         if began:  # before they are sent: R12 holds for who is killed meanwhile, too
             actions[:0] = self._keep_backoffs()
         if self.independent is not None:
-            actions += self.independent.act(partial(self._exchanges.number, ROUGHTIME), now)
+            actions += self.independent.act(partial(self._tasks.number, ROUGHTIME), now)
         if self._slews.over(now.raw):
             actions += self.steering.end_slew(now)
         actions += self.steering.leap(now)
@@ -444,7 +444,7 @@ class Core:
                 continue
             if not session.saved and (session.checked is None or fresh):
                 session.checked = bootstrap.checked(association.id)
-            if self._exchanges.outlived(association, session, now):
+            if self._tasks.outlived(association, session, now):
                 association.renew(now.boot)
         actions = self.saving.on_state(self._sources(), now)
         if fresh and self.independent is not None:
@@ -465,7 +465,7 @@ class Core:
 
     def _exchanged(self, association: Association, result: Exchanged, now: Reading) -> list[Action]:
         try:
-            session, actions = self._exchanges.exchanged(association.config, result, now)
+            session, actions = self._tasks.exchanged(association.config, result, now)
         except UntrustedTimeError as e:
             said = association.task_failed(Failure(str(e), e.hint), True, now.boot)
             # Counted each time (R13), said once.
@@ -476,7 +476,7 @@ class Core:
         return self._follow(actions, now) + self._act(now)
 
     def _warnings(self) -> list[Action]:
-        floors, bootstrap = self._remembered.floors, self.bootstrap
+        floors, bootstrap = self._snapshot.floors, self.bootstrap
         actions: list[Action] = []
         if floors.poisoned:
             text = "R1: saved time lies beyond the ceiling: ignored (pints restore --forget)"

@@ -28,7 +28,7 @@ TASK_TIMEOUT = 15.0
 """Seconds for a key exchange with its look-ups."""
 
 
-class Exchanges:
+class Tasks:
     """The worker's tasks of one daemon."""
 
     def __init__(self, bootstrap: Bootstrap, names: Names) -> None:
