@@ -230,10 +230,6 @@ class PatientRules(Rules):
 
     promised = 0
 
-    def _watch_unanimity(self) -> None:
-        if self.device.config.bootstrap.future_floor == "unanimous":
-            super()._watch_unanimity()  # it takes a while
-
     def start(self) -> None:
         super().start()
         self.promised = 0
