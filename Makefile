@@ -72,7 +72,7 @@ deb: ## build the Debian package, into dist/
 	scripts/deb.sh
 
 test-package: $(STAMP) ## install, upgrade, remove the package in a throw-away Debian 13 (root)
-	$(PYTEST) -n 0 tests/package $(ARGS)
+	$(PYTEST) --dist worksteal tests/package $(ARGS)
 
 test-debian: ## run all tests on what Debian 13 has: its Python, its libraries
 	scripts/debian-tree.sh build scripts/test-debian.sh $(ARGS)
