@@ -12,7 +12,6 @@ from pints import drivers
 from pints.cli.reports import add_status_options, show
 from pints.config.load import load
 from pints.control.client import NoDaemonError, ask, socket_path
-from pints.core.saving import RTC_FILE
 from pints.drivers import FoundRtc
 from pints.errors import PintsError
 from pints.evidence.rtc import Calibration, decode_calibration
@@ -20,6 +19,7 @@ from pints.report.rtc import rtc_account
 from pints.shell.system_clock import SystemClock
 from pints.storage.board import board_id
 from pints.timescale import span
+from pints.values.files import RTC_FILE
 
 Document = dict[str, Any]
 

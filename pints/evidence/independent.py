@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pints.actions import Action, Log, ReadRtc, Save, SetRtc, Start
 from pints.bootstrap.engine import Bootstrap
 from pints.config.tables import Config
-from pints.core.saving import MALFEASANCE_FILE, RTC_FILE
 from pints.drivers import RtcReading
 from pints.errors import NotAnchoredError, PintsError
 from pints.evidence.refclocks import Receivers
@@ -31,6 +30,7 @@ from pints.roughtime_poll import RoughtimePoll
 from pints.sync.discipline import Discipline
 from pints.sync.slew import SlewAccount
 from pints.timescale import DAY, Boot, Reading, after, seconds
+from pints.values.files import MALFEASANCE_FILE, RTC_FILE
 from pints.values.worker_tasks import Failed, Result, RoughtimeHeard
 
 SLEPT = 1.0
