@@ -2,8 +2,8 @@
 out what the core decides.
 
 This is the composition root: the only place that may be given another clock, another build
-epoch or another source of randomness (`Machine`), which is how the demo and the tests run the
-very same daemon on a clock of their own.
+epoch, another source of randomness or other hands (`Machine`), which is how the demo, the
+simulators and the tests run the very same daemon on a clock of their own.
 """
 
 import logging
@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pints import __version__, restore
 from pints.actions import (
@@ -34,7 +34,7 @@ from pints.actions import (
     Steer,
 )
 from pints.config.tables import Config
-from pints.control.server import ControlServer, Reply
+from pints.control.server import Reply
 from pints.core.core import Core
 from pints.errors import DeviceError, NotAnchoredError, PintsError
 from pints.events import (
@@ -49,29 +49,21 @@ from pints.events import (
     TimeEntered,
     TimerExpired,
 )
+from pints.hands import REAL, Hands
 from pints.lean import dataclass
 from pints.report.reporter import Reporter
 from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
 from pints.shell.link import LinkWatch
-from pints.shell.loop import Loop, Timer
+from pints.shell.loop import Timer
 from pints.shell.memory import release
-from pints.shell.notify import Notifier
 from pints.shell.system_clock import SystemClock
-from pints.shell.udp import NetError, RequestSocket, Stamp, hold_stamps
-from pints.shell.worker import InlineWorker, Worker
-from pints.storage.board import board_id
+from pints.shell.udp import NetError, RequestSocket, Stamp
 from pints.storage.keep import Keeper
 from pints.storage.load import load_snapshot
-from pints.storage.store import Store, hold, make_runtime
 from pints.timescale import NS, Boot, Instant, after
 from pints.values.address import Address
 from pints.values.worker_tasks import Result
-
-if TYPE_CHECKING:
-    from pints.shell.output_device import Output
-    from pints.shell.refclock_devices import Devices
-    from pints.shell.rtc_device import BoardRtc
 
 log = logging.getLogger("pints")
 TRACE_INTERVAL = 16.0
@@ -85,9 +77,8 @@ class Machine:
     clock: Clock
     build_epoch: Instant
     entropy: Callable[[int], bytes] = os.urandom
-    simulated: bool = False
-    """In a simulator that knows one process and UDP (clknetsim): names and TLS in this process,
-    no control socket, no news of links."""
+    hands: Hands = REAL
+    """What the daemon reaches it with."""
     ke_server: bool = True
     """Whether the NTS-KE server is a child of ours; False: a service of its own."""
     durable: bool | None = None
@@ -138,40 +129,38 @@ class Daemon:
     def __init__(self, config: Config, machine: Machine) -> None:
         self.config = config
         self.clock = machine.clock
+        self._hands = hands = machine.hands
         # What can fail comes first: a start that is refused must not have spent anything.
-        self._held = hold(config.state.directory)
-        make_runtime(config.state.runtime)
-        self.store = Store(config.state.directory, durable=machine.durable)
-        self.runtime = Store(config.state.runtime)
-        self.loop = Loop(self.clock)
-        self.control = None if machine.simulated else self._make_control()
-        self.server = self._make_server(machine.ke_server)
+        self._let_go = hands.take_folders(config.state)
+        self.store = hands.store(config.state.directory, machine.durable)
+        self.runtime = hands.store(config.state.runtime)
+        self.loop = loop = hands.loop(self.clock)
+        self.control = hands.control(loop, config, self._on_request)
+        self.server = hands.ntp_server(loop, self.clock, config, self.store, machine.ke_server)
         self.attempts = Attempts()
         """What the machine refuses."""
         self._keeper = Keeper(
             self.store, self.runtime, self.clock.boot_id(), self.attempts, machine.timesync
         )
         now = self.clock.read()
-        board = machine.board or board_id()
         snapshot = load_snapshot(
-            self.store, self.runtime, self.clock, machine.build_epoch, board,
-            has_rtc=bool(config.rtc.driver),
+            self.store, self.runtime, self.clock, machine.build_epoch,
+            machine.board or hands.board_id(), has_rtc=bool(config.rtc.driver),
         )  # fmt: skip
         self.core = Core(config, snapshot, now, machine.entropy)
-        worker = InlineWorker if machine.simulated else Worker
-        self.worker = worker(self.loop, self._on_result)
-        self.notifier = Notifier()
+        self.worker = hands.worker(loop, self._on_result)
+        self.notifier = hands.notifier()
         self.waiting: list[tuple[str, Reply]] = []
-        self.rtc = self._make_rtc()
-        self.devices = self._make_devices()
+        self.rtc = hands.rtc(loop, self.clock, config, self.attempts, self._on_event)
+        self.devices = hands.refclocks(loop, self.clock, config, self.attempts, self._on_event)
         counters = self.server.counters if self.server is not None else None
         self.reporter = Reporter(
             self.core, self.clock, self.store, self.attempts,
             counters=counters, rtc=self.rtc, devices=self.devices,
         )  # fmt: skip
-        self._outputs = self._make_outputs()
-        self._link = None if machine.simulated else self._watch_link()
-        self._stamps = hold_stamps() if config.sources else None
+        self._outputs = hands.outputs(loop, config, self.attempts)
+        self._link = self._watch_link()
+        self._stamps = hands.hold_stamps() if config.sources else None
         self._asked: dict[str, _Asked] = {}
         self._timer: Timer | None = None
         self._traced = machine.trace
@@ -179,9 +168,16 @@ class Daemon:
     # --- life ----------------------------------------------------------------------------
 
     def run(self) -> None:
-        """From the first request to the last save."""
+        """From the first request to the last save, whenever a signal asks for that."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.on_signal(number, self.loop.stop)
+        self.start()
+        release()
+        self.loop.run()
+        self.stop()
+
+    def start(self) -> None:
+        """Ask for the time; what follows comes by the loop."""
         log.info("%s", self._opening())
         self._do(self.core.begin(self.clock.read()))
         if self.devices is not None:
@@ -189,8 +185,9 @@ class Daemon:
         self.notifier.ready(self.reporter.headline())
         self._watch()
         self._trace()
-        release()
-        self.loop.run()
+
+    def stop(self) -> None:
+        """Save what a clean stop saves.  `close` is still to be called."""
         self.notifier.stopping()
         self._on_event(SaveRequested(final=True))
 
@@ -215,12 +212,14 @@ class Daemon:
             self.devices.close()
         for output in self._outputs:
             output.close()
-        for held in (self._link, self._stamps):
-            if held is not None:
-                held.close()
+        if self._link is not None:
+            self.loop.unregister(self._link.fileno())
+            self._link.close()
+        if self._stamps is not None:
+            self._stamps.close()
         self.worker.close()
         self.loop.close()
-        os.close(self._held)
+        self._let_go()
 
     # --- what the core decides -----------------------------------------------------------
 
@@ -300,7 +299,7 @@ class Daemon:
 
     def _send(self, source: str, address: Address, packet: bytes) -> None:
         self._close(source)
-        sock = RequestSocket(self.clock, address)
+        sock = self._hands.request_socket(self.clock, address)
         sent = sock.send(packet)
         if isinstance(sent, NetError):
             log.debug("%s: %s: %s", source, address, sent)
@@ -427,10 +426,8 @@ class Daemon:
 
     def _watch_link(self) -> LinkWatch | None:
         """The network coming up is seen at once, where the kernel tells."""
-        try:
-            link = LinkWatch()
-        except DeviceError as e:
-            log.info("%s: the network coming up is not seen", e)
+        link = self._hands.link()
+        if link is None:
             return None
 
         def on_readable(_: int) -> None:
@@ -440,63 +437,8 @@ class Daemon:
         self.loop.register(link.fileno(), select.POLLIN, on_readable)
         return link
 
-    def _make_rtc(self) -> "BoardRtc | None":
-        if not self.config.rtc.driver:
-            return None
-        # Imported only where it is configured.
-        from pints.shell.rtc_device import BoardRtc
-
-        return BoardRtc(self.loop, self.clock, self.config.rtc, self.attempts, self._on_event)
-
-    def _make_devices(self) -> "Devices | None":
-        if not self.config.refclocks:
-            return None
-        # Imported only where it is configured.
-        from pints.shell.refclock_devices import Devices
-
-        return Devices(self.loop, self.clock, self.config, self.attempts, self._on_event)
-
-    def _make_outputs(self) -> "list[Output]":
-        if not self.config.outputs:
-            return []
-        # Imported only where it is configured.
-        from pints.shell.output_device import Output
-
-        return [Output(self.loop, config, self.attempts) for config in self.config.outputs]
-
-    def _make_server(self, ke_server: bool) -> Any:
-        if not self.config.server.listen:
-            return None
-        # Imported only where it is configured: not needed costs nothing.
-        from pints.server.ntp_server import NtpServer
-
-        server = NtpServer(
-            self.loop, self.clock, self.config.server, self.store, log, ke_server=ke_server
-        )
-        server.start()
-        return server
-
-    def _make_control(self) -> ControlServer | None:
-        path = self.config.control_path
-        if not path:
-            return None
-        return ControlServer(self.loop, path, self._on_request, _group(self.config.control.group))
-
 
 def _instant(value: Any) -> Instant:
     if type(value) is not int:
         raise PintsError("no time to set", "pints settime 2026-11-23T12:00:00Z")
     return Instant(value)
-
-
-def _group(name: str) -> int | None:
-    if not name:
-        return None
-    import grp
-
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise PintsError(
-            f"[control] group: no group '{name}'", f"addgroup --system {name}"
-        ) from None

@@ -164,10 +164,9 @@ def main() -> None:
     epoch = Instant(now - round(args.epoch_behind * NS))
     machine = daemon.Machine(clock, epoch, durable=True)  # wherever pytest has its folders
     machine.ke_server = not args.no_ke_server
+    machine.board = args.board or ""
     settings = load(args.config)
     with ExitStack() as stack:
-        if args.board:
-            stack.enter_context(patch("pints.daemon.board_id", lambda: args.board))
         if args.disk_full:
             stack.enter_context(patch("os.write", _write_on_full_disk(settings.state.directory)))
         daemon.run(settings, machine)

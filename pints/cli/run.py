@@ -33,6 +33,7 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
     from pints import daemon
+    from pints.hands import SimulatorHands
 
     start_log(args.verbose)
     settings = load(args.config)
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     machine = daemon.this_machine(args.no_clock)
     machine.trace = args.trace
-    machine.simulated = args.simulated
+    if args.simulated:
+        machine.hands = SimulatorHands()
     machine.ke_server = not args.no_ke_server
     daemon.run(settings, machine)
     return 0

@@ -8,6 +8,7 @@ from pints.actions import Action, Announce
 from pints.config.load import merge
 from pints.config.tables import Config
 from pints.daemon import Daemon, Machine
+from pints.hands import SimulatorHands
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant
 from pints_drivers import kernel_led
@@ -27,7 +28,7 @@ class Pi:
             "output": [{"driver": "kernel-led", "device": "ACT"}],
             "state": {"directory": f"{folder}/state", "runtime": f"{folder}/run"},
         }
-        machine = Machine(SoftwareClock(START), START, simulated=True, board="a board")
+        machine = Machine(SoftwareClock(START), START, hands=SimulatorHands(), board="a board")
         self.daemon = Daemon(merge(Config(), options, "pints.toml"), machine)
 
     def do(self, actions: list[Action]) -> None:

@@ -1,14 +1,13 @@
 """A whole daemon and its chip, in virtual time: read, found out, set and trimmed by its actions."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pints import daemon
 from pints.actions import ReadRtc, SetRtc
 from pints.config.load import merge
 from pints.config.tables import Config
@@ -17,6 +16,8 @@ from pints.drivers import RtcReading
 from pints.errors import PintsError
 from pints.events import Event, RtcTrimmed, RtcWritten
 from pints.evidence.rtc_seconds import FINE
+from pints.hands import SimulatorHands
+from pints.shell.clock import Clock
 from pints.shell.software_clock import SoftwareClock
 from pints.timescale import NS, Instant, Reading, nanoseconds, seconds
 from pints_drivers import i2c_bus
@@ -26,6 +27,16 @@ from tests.virtual_loop import VirtualLoop
 START = Instant(1_793_802_599 * NS + 300_000_000)
 
 
+class VirtualHands(SimulatorHands):
+    """Their loop waits by letting time pass."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
+
+    def loop(self, clock: Clock) -> VirtualLoop:
+        return VirtualLoop(clock, self._advance)
+
+
 class Machinery:
     """A daemon without sources, on a board with a DS3231 that pints has never set."""
 
@@ -33,7 +44,6 @@ class Machinery:
         self.now: int = START
         self.chip = FakeChip("ds3231", lambda: self.now)
         self.bus = FakeBus(self.chip)
-        monkeypatch.setattr(daemon, "Loop", lambda clock: VirtualLoop(clock, self.advance))
         monkeypatch.setitem(sys.modules, "smbus2", SimpleNamespace(SMBus=lambda number: self.bus))
         monkeypatch.setattr(i2c_bus, "DEVICES", str(folder / "none"))
         options = {
@@ -42,7 +52,8 @@ class Machinery:
         }
         config = merge(Config(), options, "pints.toml")
         clock = SoftwareClock(START, timebase=lambda: self.now)
-        machine = Machine(clock, Instant(START - NS), simulated=True, board="a board")
+        hands = VirtualHands(self.advance)
+        machine = Machine(clock, Instant(START - NS), hands=hands, board="a board")
         self.daemon = Daemon(config, machine)
         monkeypatch.setattr(self.daemon.core, "time_for_rtc", lambda now: Instant(self.now))
 
