@@ -36,7 +36,7 @@ worlds: $(STAMP) ## live other random worlds than the tests do, and lose power i
 
 boot: $(STAMP) peers deb ## boot the package on a real kernel that has no clock (root)
 	scripts/debian-tree.sh device true
-	PINTS_BOOT=$(MINUTES) $(VENV)/bin/python -m pytest tests/boot $(ARGS)
+	PINTS_BOOT=$(MINUTES) $(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/boot $(ARGS)
 
 test-drivers: $(STAMP) peers ## drivers on a real kernel's I2C, serial port and pulses
 	$(VENV)/bin/python -m tests.kernel uml $(ARGS)
@@ -74,7 +74,7 @@ deb: ## build the Debian package, into dist/
 test-package: $(STAMP) ## install, upgrade, remove the package in a throw-away Debian 13 (root)
 	$(PYTEST) --dist worksteal tests/package $(ARGS)
 
-test-debian: ## run all tests on what Debian 13 has: its Python, its libraries
+test-debian: ## run tests on Debian 13's Python and libraries; ARGS=tests: all of them
 	scripts/debian-tree.sh build scripts/test-debian.sh $(ARGS)
 
 clean: ## remove everything that was built or fetched
