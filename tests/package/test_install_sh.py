@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 CLONE = (
     "install.sh", "pyproject.toml", "hatch_build.py", "LICENSE",
-    "docs", "drivers", "etc", "pints", "systemd",
+    "debian", "docs", "drivers", "etc", "installer", "pints", "systemd",
 )  # fmt: skip
 KEPT = {"etc/pints", "etc/pints/conf.d", "etc/pints/pints.toml"}
 KEPT |= {"var/lib/pints", "var/lib/pints/time"}
@@ -327,6 +327,16 @@ def test_purged_nothing_is_left(steps: list[str], installed: Tree, clone: Path) 
     assert not set(installed.listing())
 
 
+@pytest.mark.parametrize("state", ["whole", "without its environment"])
+def test_it_is_removed_without_a_clone(state: str, installed: Tree) -> None:
+    if state != "whole":
+        shutil.rmtree(installed / "opt/pints/a")
+    refused(install(installed / "opt/pints", "--root", installed), "is no clone of pints")
+    done = install(installed / "opt/pints", "--root", installed, "--purge")
+    assert done.returncode == 0, done.stderr
+    assert not set(installed.listing())
+
+
 def test_a_dry_run_of_uninstalling_does_nothing(installed: Tree, clone: Path) -> None:
     before = installed.listing()
     done = install(clone, "--root", installed, "--purge", "--dry-run")
@@ -418,6 +428,9 @@ def test_no_index(clone: Path, tree: Tree) -> None:
     done = install(clone, "--root", tree, PIP_INDEX_URL="http://127.0.0.1:9/")
     refused(done, "cannot reach its index", "--wheels")
     assert {p for p in changes(before, tree.listing()) if not p.startswith("opt/pints")} == set()
+    # Half an installation is removed by its own copy.
+    assert install(tree / "opt/pints", "--root", tree, "--purge").returncode == 0
+    assert not changes(before, tree.listing())
 
 
 def test_no_package_for_this_machine(
