@@ -16,8 +16,8 @@ from pints.evidence.rtc_seconds import Ticks
 from pints.lean import dataclass
 from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
-from pints.shell.loop import Loop, Timer
-from pints.timescale import NS, Instant, after, nanoseconds, seconds
+from pints.shell.loop import Alarm, Loop
+from pints.timescale import NS, Instant, nanoseconds, seconds
 
 REOPEN = 60.0
 """Seconds until a chip that failed is looked for again."""
@@ -42,13 +42,12 @@ class BoardRtc:
     def __init__(
         self, loop: Loop, clock: Clock, config: RtcConfig, attempts: Attempts, heard: Heard
     ) -> None:
-        self._loop = loop
         self._clock = clock
         self._config = config
         self._attempts = attempts
         self._heard = heard
         self._driver: RealTimeClock | None = None
-        self._timer: Timer | None = None
+        self._alarm = Alarm(loop)
         """What is to be done next; there is one thing at a time."""
 
     def read(self) -> Named | None:
@@ -77,7 +76,7 @@ class BoardRtc:
         time = true()
         if self._driver is not None and time is not None:
             left = -(time + nanoseconds(self._driver.first_tick)) % NS
-            self._later(seconds(left), partial(self._write, true))
+            self._alarm.set(seconds(left), partial(self._write, true))
 
     def trim(self, change: float) -> float:
         """Make it run faster by the fraction `change`, as nearly as it can; by how much it does.
@@ -89,22 +88,16 @@ class BoardRtc:
 
     def close(self) -> None:
         """Let go of it."""
-        if self._timer is not None:
-            self._loop.cancel(self._timer)
+        self._alarm.stop()
         if self._driver is not None:
             self._driver.close()
             self._driver = None
-
-    def _later(self, delay: float, call: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._loop.cancel(self._timer)
-        self._timer = self._loop.call_at(after(self._clock.boot(), delay), call)
 
     def _look_or_wait(self) -> Named | None:
         """Look at it; where it does not answer, again later."""
         read = self.look()
         if read is None:
-            self._later(REOPEN, self._look_for_it)
+            self._alarm.set(REOPEN, self._look_for_it)
         return read
 
     def _look_for_it(self) -> None:
@@ -114,7 +107,7 @@ class BoardRtc:
 
     def _refine(self, ticks: Ticks, report: Callable[[RtcReading], None]) -> None:
         now = self._clock.read().raw
-        self._later(seconds(ticks.next(now) - now), partial(self._read_again, ticks, report))
+        self._alarm.set(seconds(ticks.next(now) - now), partial(self._read_again, ticks, report))
 
     def _read_again(self, ticks: Ticks, report: Callable[[RtcReading], None]) -> None:
         read = self._look_or_wait()
@@ -132,7 +125,7 @@ class BoardRtc:
             return
         if not self._attempts.attempt("rtc", partial(self._driver.write, time)):
             self.close()
-            self._later(REOPEN, self._look_for_it)
+            self._alarm.set(REOPEN, self._look_for_it)
             return
         read = self._look_or_wait()
         if read is not None:
