@@ -298,11 +298,9 @@ class Measurement:
         """For people; of a host that answered."""
         sample = self._best
         assert sample is not None
-        way = "fast" if self._offset > 0 else "slow"
         best = f", best of {self._samples} samples" if self._samples > 1 else ""
         found = [
-            f"{self.host}: this clock is {span(abs(self._offset))} {way} of it, "
-            f"within {span(sample.distance)}",
+            headline(self.host, self._offset, sample.distance),
             f"  server         {self._address}, stratum {sample.stratum}",
             f"  delay          {span(sample.delay)}{best}",
         ]
@@ -316,10 +314,10 @@ class Measurement:
         ]
 
     def _verdict(self, chain: Chain) -> str:
-        if not self._in_date():
+        window = chain.window(self._judged)
+        if window is None:
             return f"good but for the dates: {_dates(chain)}, {_shown(self._judged)}"
-        end = next(w.end for w in chain.windows if w.contains(self._judged, self._judged))
-        return f"good until {iso(end)}"
+        return f"good until {iso(window.end)}"
 
     def facts(self) -> dict[str, Any]:
         """For programs.  Seconds; `null` for what is not known."""
@@ -345,6 +343,12 @@ class Measurement:
                 "clock": iso(self._judged),
             },
         }
+
+
+def headline(host: str, offset: float, error: float) -> str:
+    """First line for people: this clock less the host's, and the offset's error, in seconds."""
+    way = "fast" if offset > 0 else "slow"
+    return f"{host}: this clock is {span(abs(offset))} {way} of it, within {span(error)}"
 
 
 def _dates(chain: Chain) -> str:
