@@ -120,6 +120,18 @@ def test_power_cut_at_every_system_call(seed: int) -> None:
         assert lives.passed == list(range(2 * device.disk.calls))
 
 
+def test_what_goes_wrong_in_a_copy_is_told(seed: int) -> None:
+    device = newborn(seed)
+
+    def judge(moment: int) -> None:
+        assert moment != 4, "this one"
+
+    lives = Partings(device, (3, 4, 5), partial(cut, device, seed=seed), judge)
+    with pytest.raises(pytest.fail.Exception, match=r"^moment 4(?s:.*)this one"):
+        lives.live(live)
+    assert lives.passed == [3, 4, 5]
+
+
 def test_power_cut_again_and_again(seed: int) -> None:
     """Also within what the boots after a cut do."""
     device = newborn(seed)
