@@ -40,17 +40,17 @@ def thin_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave only what this run is to try of what was collected."""
     if ALL or any("::" in word for word in config.args):
         return
-    sizes: dict[str, dict[str, int]] = defaultdict(dict)
+    tables: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         if item.get_closest_marker("each_once"):
-            for name, index in item.callspec.indices.items():  # type: ignore[attr-defined]
-                known = sizes[_table(item)]
-                known[name] = max(known.get(name, 0), index + 1)
+            for name, value in _parameters(item).items():
+                if value not in (known := tables[_test(item)][name]):
+                    known.append(value)
     left_out = [
         item
         for item in items
         if item.get_closest_marker("more")
-        or (item.get_closest_marker("each_once") and _off_diagonal(item, sizes[_table(item)]))
+        or (item.get_closest_marker("each_once") and _off_diagonal(item, tables[_test(item)]))
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -58,12 +58,19 @@ def thin_out(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item not in out]
 
 
-def _table(item: pytest.Item) -> str:
+def _test(item: pytest.Item) -> str:
     return item.nodeid.partition("[")[0]
 
 
-def _off_diagonal(item: pytest.Item, sizes: dict[str, int]) -> bool:
-    """Whether the longest parameter's value, counted round the others, names another example."""
-    indices: dict[str, int] = item.callspec.indices  # type: ignore[attr-defined]
-    turn = indices[max(sizes, key=lambda name: sizes[name])]
-    return any(index != turn % sizes[name] for name, index in indices.items())
+def _parameters(item: pytest.Item) -> dict[str, str]:
+    """By name, each as its value is shown: what is equal is not always the same (1 and True)."""
+    params: dict[str, object] = item.callspec.params  # type: ignore[attr-defined]
+    return {name: repr(value) for name, value in params.items()}
+
+
+def _off_diagonal(item: pytest.Item, table: dict[str, list[str]]) -> bool:
+    """Whether the value of the longest parameter, counted round the others, takes other ones."""
+    values = _parameters(item)
+    longest = max(table, key=lambda name: len(table[name]))
+    turn = table[longest].index(values[longest])
+    return any(table[name].index(values[name]) != turn % len(table[name]) for name in table)

@@ -25,6 +25,8 @@ class Slowest:
         self.tests[file] += report.when == "call"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if not self.tests:
+            return  # they were but collected
         terminalreporter.section(f"{FILES} slowest files")
         for file, seconds in self.seconds.most_common(FILES):
             terminalreporter.write_line(f"{seconds:7.1f} s  {self.tests[file]:4} tests  {file}")
