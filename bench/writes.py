@@ -75,7 +75,7 @@ def _octets(day: Day) -> int:
 
 def _month(days: int) -> list[Day]:
     """What is written on each day that follows the first hours."""
-    logging.getLogger("world").setLevel(logging.CRITICAL)
+    logging.getLogger("pints").setLevel(logging.CRITICAL)
     world = World(SEED)
     world.five(queue=0.001)
     device = Counted(world, crystal=20e-6)

@@ -65,7 +65,7 @@ class Devices:
 
     def _open(self, config: RefclockConfig) -> None:
         def call() -> None:
-            receiver = drivers.open_refclock(config, self._clock)
+            receiver = self._driver(config)
             self._receivers[config.id] = receiver
             if receiver.fileno() < 0:
                 self._leave_alone(config, 0.0)
@@ -74,6 +74,9 @@ class Devices:
 
         if not self._attempts.attempt(config.id, call):
             self._alarms[config.id].set(REOPEN, partial(self._open, config))
+
+    def _driver(self, config: RefclockConfig) -> ReferenceClock:
+        return drivers.open_refclock(config, self._clock)
 
     def _listen(self, config: RefclockConfig) -> None:
         """From now on it wakes us."""

@@ -58,7 +58,7 @@ class BoardRtc:
 
         def call() -> None:
             if self._driver is None:
-                self._driver = drivers.open_rtc(self._config, self._clock)
+                self._driver = self._open()
             read.append(RtcRead(self._driver.name, self._driver.read()))
 
         if not self._attempts.attempt("rtc", call):
@@ -86,6 +86,9 @@ class BoardRtc:
         if self._driver is not None:
             self._driver.close()
             self._driver = None
+
+    def _open(self) -> RealTimeClock:
+        return drivers.open_rtc(self._config, self._clock)
 
     def _look_or_wait(self) -> RtcRead | None:
         """Look at it; where it does not answer, again later."""

@@ -318,15 +318,12 @@ class Mortal(Device):
     fatal: Callable[[Action], bool]
     deaths = 1
 
-    def _do_one(self, action: Action) -> list[Action]:
-        if not self.running:
-            return []
-        followed = super()._do_one(action)
+    def after(self, action: Action) -> None:
+        super().after(action)
         if self.deaths and self.fatal(action):
             self.deaths -= 1
             self.kill()
             self.world.at(0.1, self.start)
-        return followed
 
 
 @pytest.mark.parametrize(

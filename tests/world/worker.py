@@ -4,16 +4,25 @@ Names and TLS are values here; Roughtime is spoken by the real codec, signatures
 `clock_error` is the asking machine's, by which a resolver may validate.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from pints.timescale import Instant, nanoseconds
+from pints.shell.worker import OnResult
+from pints.timescale import Instant, nanoseconds, seconds
+from pints.values.address import Address
 from pints.values.worker_tasks import (
+    Exchanged,
     ExchangeTask,
     Failed,
+    Resolved,
     ResolveTask,
+    Result,
     RoughtimeHeard,
     RoughtimeReading,
     RoughtimeTask,
+    Task,
 )
 from pints.wire.roughtime import (
     Answer,
@@ -26,8 +35,65 @@ from pints.wire.roughtime import (
 )
 from tests.world.world import Server, World
 
+if TYPE_CHECKING:
+    from tests.world.device import Device
+
 NEXT_ADDRESS = 0.25
 """Seconds that a dead address costs a key exchange."""
+
+
+class PlayedWorker:
+    """A device's worker: each task takes the world's time."""
+
+    def __init__(
+        self,
+        device: "Device",
+        later: Callable[[float, Callable[[], None]], None],
+        on_result: OnResult,
+    ) -> None:
+        self._device = device
+        self._world = device.world
+        self._later = later
+        self._on_result = on_result
+
+    def submit(self, task: Task) -> None:
+        """Have a task carried out."""
+        error = self._device.error()
+        if isinstance(task, RoughtimeTask):
+            took, heard = ask_roughtime(self._world, task, error)
+            self._later(took, partial(self._roughtime_heard, heard))
+            return
+        server = self._world.find(task.host)
+        reached, hosts, failure = reach(self._world, server, task, error)
+        # TCP, TLS and the records: three round trips; a dead port costs its time-out.
+        answers = not isinstance(task, ExchangeTask) or server.ke_up or failure is not None
+        self._later(
+            reached + 6 * server.way() if answers else task.timeout,
+            lambda: self._on_result(failure or self._result(server, task, hosts)),
+        )
+
+    def close(self) -> None:
+        """Its results come by the loop, which is closed as well."""
+
+    def _result(
+        self, server: Server, task: ResolveTask | ExchangeTask, hosts: tuple[str, ...]
+    ) -> Result:
+        if not self._world.network_up:
+            return Failed(task.id, "tls", f"{task.host}: connection lost", sent_hello=True)
+        if isinstance(task, ResolveTask):
+            return Resolved(task.id, tuple(Address(host, task.port) for host in hosts))
+        heard = server.exchange(task, hosts)
+        if isinstance(heard, Exchanged):
+            source = self._device.source_of(task.host)
+            self._device.rules.shown(source, heard.chain, server.refusal)
+        return heard
+
+    def _roughtime_heard(self, heard: RoughtimeHeard) -> None:
+        for reading in heard.readings:
+            middle = (reading.low + reading.high) // 2 + nanoseconds(reading.age)
+            width = seconds(reading.high - reading.low) / 2
+            self._device.rules.heard(f"hearsay of {reading.host}", middle, width)
+        self._on_result(heard)
 
 
 def reach(
