@@ -5,15 +5,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import PEERS, absent
 from tests.package.machine import Still
-from tests.package.tree import ROOT, Tree, once, overlay, own_mounts, prepared
+from tests.package.tree import ROOT, Completed, Tree, once, overlay, own_mounts, prepared
 
 CHANGELOG = (ROOT / "debian" / "changelog").read_text()
 VERSION = re.match(r"pints \((.*?)\)", CHANGELOG).group(1)  # type: ignore[union-attr]
@@ -21,6 +23,13 @@ NEXT = f"{VERSION}+1"
 DEB = f"/out/pints_{VERSION}_all.deb"
 NEXT_DEB = f"/out/pints_{NEXT}_all.deb"
 DEPENDENCIES = "python3-cryptography python3-openssl python3-service-identity"
+CLONE = (
+    "install.sh", "pyproject.toml", "hatch_build.py", "LICENSE",
+    "debian", "docs", "drivers", "etc", "installer", "pints", "systemd",
+)  # fmt: skip
+NEEDED = ("cryptography>=43", "pyOpenSSL>=25", "service-identity>=24", "hatchling>=1.25")
+
+
 DEBIANS = {"trixie": "device", "bookworm": "device-12"}
 """Release, and what scripts/debian-tree.sh calls its tree."""
 
@@ -116,3 +125,72 @@ def machine_with(package: Path, debian: Callable[[str], Path]) -> Iterator[Calla
 def inside_build(package: Path) -> Callable[[str], str]:
     """What a command prints in the tree that has the tools; the package is in /out."""
     return lambda script: in_debian("build", "sh", "-euc", script, OUT=str(package))
+
+
+# --- install.sh ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def wheels() -> Callable[[str], Path]:
+    """What pip would fetch, fetched once, for a version of Python."""
+
+    def fetch(python: str, folder: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "download", "-q", "-d", str(folder)]
+        choice = ["--python-version", python, "--only-binary", ":all:"]
+        subprocess.run([*pip, *choice, *NEEDED], check=True)
+
+    return lambda python: once(f"wheels-{python}", partial(fetch, python))
+
+
+@pytest.fixture
+def tree(debian: Callable[[str], Path]) -> Iterator[Tree]:
+    """Debian 13 as it was before anything was installed."""
+    with overlay(debian("trixie")) as tree:
+        yield tree
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source, as a user has it."""
+    return copy_clone(tmp_path_factory.mktemp("clone") / "pints")
+
+
+@pytest.fixture
+def installed(
+    debian: Callable[[str], Path], clone: Path, wheels: Callable[[str], Path]
+) -> Iterator[Tree]:
+    """Debian 13 with pints."""
+
+    def put(tree: Tree) -> None:
+        done = install(clone, "--root", tree, "--wheels", wheels("3.13"))
+        assert done.returncode == 0, done.stderr
+
+    with overlay(*prepared("installed", put, debian("trixie"))) as tree:
+        yield tree
+
+
+def copy_clone(to: Path) -> Path:
+    to.mkdir(parents=True)
+    for name in CLONE:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(ROOT / name, to / name)
+    return to
+
+
+def install(clone: Path, *words: object, **environment: str) -> Completed:
+    path = "/usr/sbin:/usr/bin:/sbin:/bin"
+    return subprocess.run(
+        ["sh", str(clone / "install.sh"), *map(str, words)],
+        capture_output=True, text=True, env={"PATH": path, **environment},
+    )  # fmt: skip
+
+
+def refused(done: Completed, *words: str) -> None:
+    """One line, with the cause and what mends it."""
+    assert done.returncode == 1
+    assert done.stderr.startswith("install.sh: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
