@@ -56,12 +56,6 @@ def decode(data: bytes) -> "tuple[int, int] | None":
     return ratcheted, seen
 
 
-def boot_of(data: bytes) -> str:
-    """The id of the boot in which a whole line (`decode`) was saved; "" if it names none."""
-    _, _, rest = data.decode("ascii", "replace").partition(" boot=")
-    return rest.partition(" ")[0]
-
-
 def build_epoch() -> int:
     """The constant of this build, ns: no true time lies before it."""
     with open(os.path.join(os.path.dirname(__file__), "BUILD_EPOCH"), "rb") as file:

@@ -5,6 +5,7 @@
 #     scripts/debian-tree.sh device COMMAND...    with what a small device has: systemd, timesyncd,
 #                                                 Python; the time daemons that the tests put on it
 #                                                 lie in apt's cache, so none needs the network
+#     scripts/debian-tree.sh device-12 COMMAND... the same of Debian 12
 #
 # The tree is made once, in .peers/debian-13, from the mirror that this machine's apt uses.  A
 # command sees it through an overlay whose changes live in memory and end with it, the project
@@ -15,13 +16,14 @@
 # Root is the simple way.  Anybody else needs user namespaces and /etc/subuid (package uidmap).
 set -eu
 
-release=trixie
 name=$1
 shift
 cd "$(dirname "$0")/.."
 src=$PWD
 trees=$src/.peers/debian-13
 
+release=trixie
+[ "$name" != device-12 ] || release=bookworm
 case $name in
 build)
     include=build-essential,debhelper,dh-python,pybuild-plugin-pyproject,python3-all
@@ -30,13 +32,14 @@ build)
     include=$include,bash-completion,python3-gpiozero,python3-nmea2,python3-serial
     cache=
     ;;
-device)
-    include=systemd-sysv,systemd-timesyncd,udev,dbus,kmod,iproute2,python3
+device | device-12)
+    include=systemd-sysv,systemd-timesyncd,udev,dbus,kmod,iproute2,python3,python3-venv
     cache='systemd-timesyncd chrony ntpsec fake-hwclock'
     cache="$cache python3-cryptography python3-openssl python3-service-identity"
+    [ "$name" = device ] || cache=
     ;;
 *)
-    echo "debian-tree: no tree '$name': build or device" >&2
+    echo "debian-tree: no tree '$name': build, device or device-12" >&2
     exit 2
     ;;
 esac
@@ -57,10 +60,10 @@ need_mmdebstrap() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends mmdebstrap
 }
 
-# One at a time; what this very script made already is there.
+# Each one once: who comes meanwhile waits; what this very script made already is there.
 make_tree() {
     mkdir -p "$trees"
-    exec 9>"$trees/lock"
+    exec 9>"$trees/$name.lock"
     flock 9
     stamp="$include $cache"
     if [ "$(cat "$trees/$name.stamp" 2>/dev/null)" != "$stamp" ]; then

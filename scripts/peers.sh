@@ -39,8 +39,8 @@ for tool in apt-get dpkg-deb; do
 done
 
 cd "$top"
-rm -rf stamp bin modules work roughtime "./$here" "$newer"
-mkdir bin modules work
+rm -rf stamp bin modules uml work roughtime "./$here" "$newer"
+mkdir bin modules uml work
 trap 'rm -rf "$top/work"' EXIT
 
 mirror=$("$top/../scripts/mirror.sh")
@@ -119,7 +119,8 @@ EOF
 }
 
 # A kernel starts itself again by its own path, so no loader may come before it: it makes do
-# with this machine's C library.  Where there is none (it is x86 only), go without.
+# with this machine's C library.  scripts/uml.py starts it.  Where there is none (it is x86
+# only), go without.
 kernel() {
     state=$top/work/$here
     (cd "$state/debs" && private_apt "$here" download user-mode-linux) >"$top/work/log" 2>&1 || {
@@ -130,8 +131,9 @@ kernel() {
     # What images and drivers may ask for: a hundred megabytes are too much to boot with.
     (cd "$here/usr/lib/uml/modules" && tar -cf - ./*/modules.* ./*/kernel/fs/overlayfs \
         ./*/kernel/drivers/i2c ./*/kernel/drivers/pps) | tar -C modules -xf -
+    mv "$here/usr/bin/linux.uml" uml/linux
     rm -rf "./$here/usr/lib/uml" "./$here/usr/share"
-    ln -s "../$here/usr/bin/linux.uml" bin/linux.uml
+    ln -s ../../scripts/uml.py bin/linux.uml
 }
 
 # It is on PyPI and wants Python 3.12: where nothing so new is to be found, go without.

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import extent
+from tests.slowest import Slowest
 from tests.world.tally import pytest_terminal_summary  # noqa: F401 - pytest finds it here
 
 CI = os.environ.get("CI", "") not in ("", "0", "false")
@@ -19,8 +21,9 @@ SEED = int(os.environ.get("PINTS_SEED") or (1 if CI else random.randrange(1 << 3
 os.environ["PINTS_SEED"] = str(SEED)  # the same for the processes that share the tests
 PEERS = Path(__file__).parent.parent / ".peers" / "bin"
 
+# A shell that starts something in the background has it ignore SIGINT.  The programs that tests
+# start would inherit that, and play on when a test interrupts them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what runs in the background so, and the programs under test would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("ci", derandomize=True, print_blob=True, deadline=None)
@@ -32,10 +35,24 @@ def pytest_report_header() -> str:
     return f"seed: {SEED} (again: PINTS_SEED={SEED})"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if extent.ALL and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Slowest())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests do nothing but wait for a whole daemon."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if "peer" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.peer)
+    extent.thin_out(config, items)
+    # What takes long begins first: else one core lives through it alone at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -37,7 +37,6 @@ CHUNK = 8
 """Bytes that a UART hands over at a time."""
 LAG = 0.1
 PLACE = "4807.0380,N,01131.0000,E"
-ROLLOVER = 1024 * ubx.WEEK * NS
 GPS_AHEAD = 18
 
 Burst = tuple[float, bytes]
@@ -134,7 +133,7 @@ def log_bursts(log: bytes) -> Iterator[Burst]:
 
 def nmea_burst(time: Instant, fix: bool = True, rollovers: int = 0) -> bytes:
     """What NMEA receivers say of a second: GGA, RMC and ZDA."""
-    time = Instant(time - rollovers * ROLLOVER)
+    time = Instant(time - rollovers * ubx.ROLLOVER)
     year, month, day = civil(time)
     clock = f"{_hms(time)}.{time % NS // MS:03d}"
     rmc = f"{'A' if fix else 'V'},{PLACE},0.0,0.0,{day:02d}{month:02d}{year % 100:02d},,,"

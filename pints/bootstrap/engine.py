@@ -129,7 +129,8 @@ class Bootstrap:
     def witnesses(self) -> int:
         """N: the distinct witnesses of the configuration, whether or not they answer.  An NTP
         address is what a key server claims, so nobody lowers N by claiming another's."""
-        bare = {s: replace(i, addresses=frozenset()) for s, i in self.identities.items()}
+        # Asked at every packet: not by replace(), which takes twice as long.
+        bare = {s: Identity(i.operator, i.domain, i.leaf_key) for s, i in self.identities.items()}
         return len(set(groups(bare).values()))
 
     @property

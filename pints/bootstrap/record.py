@@ -9,12 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import field
 
-from pints.errors import StateError
 from pints.lean import dataclass
 from pints.timescale import DAY, Instant
-
-QUORUM_FILE = "quorum.json"
-"""In the state folder."""
+from pints.values.files import decoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def encode_quorum(record: QuorumRecord, board: str) -> bytes:
 
 def decode_quorum(data: bytes, board: str) -> QuorumRecord | None:
     """The record of a state file; None if another board's; StateError if torn or foreign."""
-    try:
+    with decoding("record of a quorum"):
         row = json.loads(data)
         if row["pints-quorum"] != 1:
             raise ValueError
@@ -62,5 +59,3 @@ def decode_quorum(data: bytes, board: str) -> QuorumRecord | None:
         agreed = {str(s): min(max(float(span), 0.0), DAY) for s, span in row["agreed"].items()}
         record = QuorumRecord(str(row["boot"]), members, Instant(int(row["time"])), agreed)
         return record if row["board"] == board else None
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
-        raise StateError("record of a quorum is torn or foreign") from None

@@ -133,12 +133,13 @@ class Refusals:
 
 def r1_bounds(source: str, low: Instant, high: Instant, floors: Floors) -> Refusal | None:
     """Evidence wholly below the hard floor, or wholly above the ceiling, is refused."""
-    middle = iso(Instant((low + high) // 2))
     if high < floors.hard:
-        return Refusal("R1", source, f"says {middle}, floor is {iso(floors.hard)}")
-    if low > floors.ceiling:
-        return Refusal("R1", source, f"says {middle}, ceiling is {iso(floors.ceiling)}")
-    return None
+        limit = f"floor is {iso(floors.hard)}"
+    elif low > floors.ceiling:
+        limit = f"ceiling is {iso(floors.ceiling)}"
+    else:
+        return None
+    return Refusal("R1", source, f"says {iso(Instant((low + high) // 2))}, {limit}")
 
 
 def r1_clock(time: Instant, floors: Floors) -> Instant:

@@ -8,7 +8,8 @@ import argparse
 import time
 from typing import Any
 
-from pints.control.client import NoDaemonError, add_options, ask, positive_seconds, socket_path
+from pints.cli.options import add_daemon, positive_seconds
+from pints.control.client import NoDaemonError, ask, socket_path
 from pints.errors import PintsError
 
 LEVELS = ("restored", "verified", "anchored")
@@ -32,14 +33,14 @@ def add(subparsers: Any) -> None:
     wait.add_argument(
         "--timeout", type=positive_seconds, metavar="S", help="seconds (default: for ever)"
     )
-    add_options(wait)
+    add_daemon(wait)
     wait.set_defaults(run=run_wait)
     save = subparsers.add_parser(
         "save",
         help="save time, drift and sessions now",
         description="Save what outlives a boot now: time, drift and NTS sessions.",
     )
-    add_options(save)
+    add_daemon(save)
     save.set_defaults(run=run_save)
 
 

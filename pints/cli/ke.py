@@ -6,6 +6,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from pints.cli.options import add_addresses, add_json, add_timeout, add_trusted, port_from
 from pints.errors import PeerError
 from pints.timescale import Instant, iso, seconds, span
 from pints.values.chain import Chain
@@ -27,26 +28,18 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("host", metavar="HOST", help="name or address that is in the certificate")
     parser.add_argument(
-        "--port", type=_port, default=ke.PORT, metavar="P", help="TCP port (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--ca", metavar="FILE", action="append", default=[],
-        help="trusted certificates, PEM; may be repeated (default: the system's)",
+        "--port", type=port_from(1), default=ke.PORT, metavar="P",
+        help="TCP port (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--address", metavar="A", action="append", default=[],
-        help="numeric address of HOST to try first; may be repeated",
-    )  # fmt: skip
-    parser.add_argument(
-        "--timeout", type=float, default=15.0, metavar="S",
-        help="seconds for everything together (default: %(default)s)",
-    )  # fmt: skip
+    add_trusted(parser)
+    add_addresses(parser, "numeric address of HOST to try first")
+    add_timeout(parser, 15.0)
     parser.add_argument(
         "--aead", metavar="NAME", action="append", default=[],
         choices=[algorithm.name for algorithm in ALGORITHMS.values()],
         help="AEAD to offer, the preferred first: %(choices)s (default: all)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -96,13 +89,10 @@ def _lines(result: "Exchanged", now: Instant) -> list[tuple[str, str]]:
 
 
 def _verdict(chain: Chain, now: Instant) -> str:
-    if chain.good(now, now):
-        return f"good now, and for {span(seconds(_end(chain, now) - now))} more"
-    return f"good but for the dates: the clock says {iso(now)}"
-
-
-def _end(chain: Chain, now: Instant) -> Instant:
-    return next(window.end for window in chain.windows if window.contains(now, now))
+    window = chain.window(now)
+    if window is None:
+        return f"good but for the dates: the clock says {iso(now)}"
+    return f"good now, and for {span(seconds(window.end - now))} more"
 
 
 def _facts(result: "Exchanged", now: Instant) -> dict[str, Any]:
@@ -123,10 +113,3 @@ def _facts(result: "Exchanged", now: Instant) -> dict[str, Any]:
         "ntp_addresses": [str(address) for address in result.addresses],
         "timing": {step: round(taken, 6) for step, taken in result.timing},
     }
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 < number < 65536:
-        raise argparse.ArgumentTypeError(f"{text} is no port")
-    return number

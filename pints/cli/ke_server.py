@@ -7,6 +7,7 @@ The daemon starts it with everything on the command line, or leaves it to a serv
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from pints.cli.options import add_config, port_from
 from pints.config.load import load
 from pints.config.tables import Config
 from pints.errors import ConfigError
@@ -27,22 +28,20 @@ def add(subparsers: Any) -> None:
         "configuration, or with --listen from the command line alone. SIGHUP makes it read the "
         "certificate again.",
     )
-    parser.add_argument(
-        "-c", "--config", metavar="FILE", default="", help="the daemon's configuration"
-    )
+    add_config(parser)
     parser.add_argument(
         "--listen", metavar="ADDR", action="append", default=[],
         help="numeric address to listen on; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--port", type=_port, default=ke.PORT, metavar="P",
+        "--port", type=port_from(0), default=ke.PORT, metavar="P",
         help="port to listen on, 0: any (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--certificate", metavar="FILE", help="certificate chain, PEM")
     parser.add_argument("--key", metavar="FILE", help="its private key, PEM")
     parser.add_argument("--keys", metavar="FOLDER", help="folder of the daemon's key ring")
     parser.add_argument(
-        "--ntp-port", type=_port, default=NTP_PORT, metavar="N",
+        "--ntp-port", type=port_from(0), default=NTP_PORT, metavar="N",
         help="port of the NTP server (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -116,10 +115,3 @@ def _configured(loaded: Config) -> "Settings":
         offer=Offer(server.port, server.ntp_server),
         allow=server.allow,
     )
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is no port number")
-    return port

@@ -17,7 +17,7 @@ from pints.client.session import Session
 from pints.config.tables import SourceConfig
 from pints.restore import build_epoch
 from pints.shell.clock import Clock
-from pints.shell.loop import Loop, Timer
+from pints.shell.loop import Alarm, Loop
 from pints.shell.udp import NetError, RequestSocket, Stamp
 from pints.timescale import Instant, iso, seconds, span
 from pints.values.address import Address
@@ -85,7 +85,7 @@ class Measurement:
             os.urandom,
         )
         self._on_done: Callable[[], None] = lambda: None
-        self._timer: Timer | None = None
+        self._next = Alarm(loop)
         self._socket: RequestSocket | None = None
         self._sent: Stamp | None = None
         self._chain: Chain | None = None
@@ -162,7 +162,6 @@ class Measurement:
 
     def _turn(self) -> None:
         """The next request, or the end: after the last one an interval was waited, too."""
-        self._timer = None
         client = self._client
         request = None
         if client.counters.requests < self._args.samples:
@@ -170,7 +169,7 @@ class Measurement:
             due = client.schedule.due
             if request is None and due is not None and due > self._clock.boot():
                 # An answer has put off what was to be a repetition.
-                self._timer = self._loop.call_at(due, self._turn)
+                self._next.set_at(due, self._turn)
                 return
         if request is None:
             self.finish()
@@ -188,7 +187,7 @@ class Measurement:
             )
         due = client.due()
         if not self.done and due is not None:
-            self._timer = self._loop.call_at(due, self._turn)
+            self._next.set_at(due, self._turn)
 
     def _on_socket(self, events: int) -> None:
         assert self._socket is not None
@@ -247,8 +246,7 @@ class Measurement:
         self._socket = self._sent = None
 
     def _end(self) -> None:
-        if self._timer is not None:
-            self._loop.cancel(self._timer)
+        self._next.stop()
         self._close()
         self.done = True
         self._on_done()
@@ -300,11 +298,9 @@ class Measurement:
         """For people; of a host that answered."""
         sample = self._best
         assert sample is not None
-        way = "fast" if self._offset > 0 else "slow"
         best = f", best of {self._samples} samples" if self._samples > 1 else ""
         found = [
-            f"{self.host}: this clock is {span(abs(self._offset))} {way} of it, "
-            f"within {span(sample.distance)}",
+            headline(self.host, self._offset, sample.distance),
             f"  server         {self._address}, stratum {sample.stratum}",
             f"  delay          {span(sample.delay)}{best}",
         ]
@@ -318,10 +314,10 @@ class Measurement:
         ]
 
     def _verdict(self, chain: Chain) -> str:
-        if not self._in_date():
+        window = chain.window(self._judged)
+        if window is None:
             return f"good but for the dates: {_dates(chain)}, {_shown(self._judged)}"
-        end = next(w.end for w in chain.windows if w.contains(self._judged, self._judged))
-        return f"good until {iso(end)}"
+        return f"good until {iso(window.end)}"
 
     def facts(self) -> dict[str, Any]:
         """For programs.  Seconds; `null` for what is not known."""
@@ -347,6 +343,12 @@ class Measurement:
                 "clock": iso(self._judged),
             },
         }
+
+
+def headline(host: str, offset: float, error: float) -> str:
+    """First line for people: this clock less the host's, and the offset's error, in seconds."""
+    way = "fast" if offset > 0 else "slow"
+    return f"{host}: this clock is {span(abs(offset))} {way} of it, within {span(error)}"
 
 
 def _dates(chain: Chain) -> str:

@@ -14,9 +14,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from pints.cli.measure import Measurement
+from pints.cli.measure import Measurement, headline
+from pints.cli.options import (
+    MAX_PORT,
+    add_addresses,
+    add_json,
+    add_timeout,
+    add_trusted,
+    port_from,
+)
 from pints.config.options import decode_key
-from pints.control.client import positive_seconds
 from pints.errors import ConfigError, DeviceError, PeerError
 from pints.shell.clock import Clock
 from pints.shell.loop import Loop
@@ -47,10 +54,7 @@ def add(subparsers: Any) -> None:
         "--nts", action=argparse.BooleanOptionalAction,
         help="authenticate by NTS (default: only when --ca is given)",
     )  # fmt: skip
-    parser.add_argument(
-        "--ca", metavar="FILE", action="append", default=[],
-        help="trusted certificates, PEM; may be repeated (default: the system's)",
-    )  # fmt: skip
+    add_trusted(parser)
     parser.add_argument(
         "--relaxed-dates", action="store_true",
         help="put up with a certificate that is good but for its dates",
@@ -64,26 +68,20 @@ def add(subparsers: Any) -> None:
         help="the Roughtime server's long-term public key, base64 or hex",
     )  # fmt: skip
     parser.add_argument(
-        "--port", type=int, default=0, metavar="P",
+        "--port", type=port_from(0), default=0, metavar="P",
         help="NTP port (default: 123, or negotiated), or Roughtime's (default: 2002)",
     )  # fmt: skip
     parser.add_argument(
-        "--ke-port", type=int, default=ke.PORT, metavar="P",
+        "--ke-port", type=port_from(1), default=ke.PORT, metavar="P",
         help="NTS key exchange's TCP port (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--address", metavar="A", action="append", default=[],
-        help="numeric address of the one HOST; may be repeated",
-    )  # fmt: skip
+    add_addresses(parser, "numeric address of the one HOST")
     parser.add_argument(
         "--samples", type=int, default=4, metavar="N",
         help="requests to each, 2 s apart; the best counts (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--timeout", type=positive_seconds, default=10.0, metavar="S",
-        help="seconds for everything together (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add_timeout(parser, 10.0)
+    add_json(parser)
     parser.set_defaults(run=partial(run, parser))
 
 
@@ -180,10 +178,8 @@ class RoughtimeMeasurement:
         """For people; of a host that answered."""
         assert self._reply is not None
         answer = self._reply.answer
-        way = "fast" if self._offset > 0 else "slow"
         return [
-            f"{self._server.host}: this clock is {span(abs(self._offset))} {way} of it, "
-            f"within {span(self._error)}",
+            headline(self._server.host, self._offset, self._error),
             f"  server         {self._reply.address}, Roughtime version {answer.version.name}",
             f"  midpoint       {iso(answer.midpoint)}, radius {span(answer.radius)}",
             f"  delay          {span(self._reply.round_trip)}",
@@ -219,8 +215,8 @@ def split_port(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or is_numeric(text) or text.endswith("]"):
         host, port = text, "0"
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ConfigError(f"{text}: a port is a number up to 65535")
+    if not (port.isascii() and port.isdigit() and int(port) <= MAX_PORT):
+        raise ConfigError(f"{text}: a port is a number up to {MAX_PORT}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -246,8 +242,6 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error("--key goes with --roughtime")
     if args.ca and args.nts is False:
         parser.error("--ca and --no-nts exclude each other")
-    if not 0 <= args.port <= 65535 or not 0 < args.ke_port <= 65535:
-        parser.error("a port is a number up to 65535")
     if not 0 < args.samples <= MAX_SAMPLES:
         parser.error(f"--samples: 1 to {MAX_SAMPLES}")
     if args.address and len(set(args.hosts)) > 1:

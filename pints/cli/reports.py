@@ -12,11 +12,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from pints.cli.options import add_daemon, add_json, positive_seconds
 from pints.cli.show.explain import explain_text
 from pints.cli.show.refclocks import gps_text, refclocks_text
 from pints.cli.show.table import MARKS, ago, failure_lines, if_known, signed, table
 from pints.cli.show.trust import bootstrap_text, status_text
-from pints.control.client import NoDaemonError, add_options, ask, positive_seconds, socket_path
+from pints.control.client import NoDaemonError, ask, socket_path
 from pints.timescale import span
 
 Document = dict[str, Any]
@@ -38,12 +39,12 @@ def add(subparsers: Any) -> None:
 
 def add_status_options(parser: argparse.ArgumentParser) -> None:
     """Those of every command that shows a document."""
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add_json(parser)
     parser.add_argument(
         "--watch", nargs="?", type=positive_seconds, const=2.0, metavar="SECONDS",
         help="again and again (every 2 s)",
     )  # fmt: skip
-    add_options(parser)
+    add_daemon(parser)
 
 
 def run(command: str, args: argparse.Namespace) -> int:

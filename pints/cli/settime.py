@@ -12,7 +12,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NoReturn
 
-from pints.control.client import add_options, ask, socket_path
+from pints.cli.options import add_daemon
+from pints.control.client import ask, socket_path
 from pints.timescale import NS
 
 EXAMPLE = "2026-11-23T12:00:00Z"
@@ -32,7 +33,7 @@ def add(subparsers: Any) -> None:
         help=f"date and time in ISO 8601 with Z or an offset ({EXAMPLE}, 2026-11-23 13:00+01:00), "
         "or followed by UTC, or @ and seconds since 1970",
     )  # fmt: skip
-    add_options(parser)
+    add_daemon(parser)
     parser.set_defaults(run=partial(run, parser.error))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from pints.client.association import Association
 from pints.client.session import encode_batch, lay_aside
 from pints.timescale import HOUR, Boot, after
+from pints.values.files import batch_file
 
 BATCHES = 3
 """Boots in a row that may do without a key exchange."""
@@ -77,11 +78,11 @@ class Batches:
             ]
             if not rows:
                 break
-            files.append((f"sessions/{number}.json", encode_batch(self._board, rows)))
+            files.append((batch_file(number), encode_batch(self._board, rows)))
             self._on_disk = max(self._on_disk, number + 1)
         return files
 
 
 def batch_names() -> list[str]:
     """The files of laid-aside cookies, in the order in which they are spent."""
-    return [f"sessions/{number}.json" for number in reversed(range(BATCHES))]
+    return [batch_file(number) for number in reversed(range(BATCHES))]

@@ -8,7 +8,7 @@ keys, are checked whatever the address.
 import json
 from collections.abc import Iterable
 
-from pints.errors import StateError
+from pints.values.files import decoding
 
 MOST = 4
 """Addresses of one source."""
@@ -60,14 +60,12 @@ class Names:
     def decode(cls, data: bytes) -> "Names":
         """From the disk.  StateError if it is torn or foreign."""
         names = cls()
-        try:
+        with decoding("record of addresses"):
             document = json.loads(data)
             if document["pints-names"] != 1:
                 raise ValueError
             for source, row in document["sources"].items():
                 names._rows[source] = dict(_entry(*pair) for pair in row[:MOST])
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            raise StateError("remembered addresses are torn or foreign") from None
         return names
 
 

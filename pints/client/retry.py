@@ -14,9 +14,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, replace
 
-from pints.errors import StateError
 from pints.lean import dataclass
 from pints.timescale import HOUR, Boot, after, nanoseconds
+from pints.values.files import decoding
 
 KE_RETRY, KE_RETRY_FACTOR, KE_RETRY_MAX = 10.0, 1.5, 86400.0
 """RFC 8915 section 4.2: 10 s, growing 1.5-fold, up to a day."""
@@ -140,14 +140,12 @@ def encode_backoffs(backoffs: Mapping[str, Backoff], boot_id: str) -> str:
 
 def decode_backoffs(text: str, boot_id: str) -> dict[str, Backoff] | None:
     """Those of this boot; None if they are another boot's; StateError if torn or foreign."""
-    try:
+    with decoding("record of key exchanges"):
         document = json.loads(text)
         if document["pints-backoffs"] != 1:
             raise ValueError
         found = {str(source): _backoff(row) for source, row in document["sources"].items()}
         boot = document["boot"]
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
-        raise StateError("recorded key exchanges are torn or foreign") from None
     return found if boot == boot_id else None
 
 

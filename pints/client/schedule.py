@@ -13,7 +13,7 @@ from pints.client.retry import LINK_UP_SPREAD
 from pints.timescale import Boot, after
 
 BURST = 4
-"""Requests of the first burst: the first that is answered, and those after it."""
+"""Requests of the first burst, hence samples: the first that is answered, and those after it."""
 BURST_INTERVAL = 2.0
 """Seconds between them: what public servers bear (RFC 5905 section 11.1, RFC 8633)."""
 FIRST_PROBE = 1.0

@@ -15,13 +15,12 @@ from pints.lean import dataclass
 from pints.timescale import DAY, Instant, nanoseconds
 from pints.values.address import Address
 from pints.values.chain import Chain, Window
+from pints.values.files import decoding
 from pints.wire.aead import ALGORITHMS, Aead, Algorithm
 from pints.wire.nts import MAX_COOKIES, Keys
 
 LIFETIME = 28 * DAY
 """A saved session speaks for [T, T + LIFETIME], T being the instant of its strict check."""
-_TORN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What Python makes of JSON that is not what was written."""
 REMEMBERED = 64
 """Spent cookies that are known again."""
 RENEW_AFTER = LIFETIME / 2
@@ -156,7 +155,7 @@ def encode_batch(board: str, sessions: Iterable[SavedSession]) -> bytes:
 
 def decode_batch(data: bytes, board: str) -> list[SavedSession]:
     """The sessions of a batch; none if another board saved it; StateError if it is torn."""
-    try:
+    with decoding("batch of sessions"):
         document = json.loads(data)
         if document["pints-sessions"] != 1:
             raise StateError("batch of sessions of an unknown version")
@@ -182,8 +181,6 @@ def decode_batch(data: bytes, board: str) -> list[SavedSession]:
             )
             for row in document["sessions"]
         ]
-    except _TORN as e:
-        raise StateError(f"batch of sessions is torn: {type(e).__name__}") from None
 
 
 def _address(row: list[object]) -> Address:

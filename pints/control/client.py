@@ -10,32 +10,11 @@ from pints.config.load import load
 from pints.errors import PintsError
 
 MAX_ANSWER = 16 << 20
-MAX_SECONDS = 1e6
-"""Eleven days: more does not fit what the C library counts time-outs in."""
 NOT_RUNNING = "is the daemon running? systemctl status pints"
 
 
 class NoDaemonError(PintsError):
     """Nobody answers on the control socket: not running, not yet, or not any more."""
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Where the daemon is to be found."""
-    parser.add_argument(
-        "-c", "--config", metavar="FILE", default="", help="the daemon's configuration"
-    )
-    parser.add_argument(
-        "--socket", metavar="PATH", default="",
-        help="the daemon's control socket (default: as the configuration says)",
-    )  # fmt: skip
-
-
-def positive_seconds(text: str) -> float:
-    """For argparse: a time-out or an interval."""
-    number = float(text)
-    if not 0 < number <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text}: expected more than 0, at most {MAX_SECONDS:.0f}")
-    return number
 
 
 def socket_path(args: argparse.Namespace) -> str:

@@ -24,8 +24,7 @@ from contextlib import suppress
 from typing import Any
 
 from pints.errors import DeviceError, PintsError
-from pints.shell.loop import Loop, Timer
-from pints.timescale import after
+from pints.shell.loop import Alarm, Loop
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class ControlServer:
         self._path = path
         self._handle = handle
         self._clients: set[_Client] = set()
-        self._pause: Timer | None = None
+        self._pause = Alarm(loop)
         try:
             os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o755, exist_ok=True)
             _remove_stale(path)
@@ -101,8 +100,7 @@ class ControlServer:
             return
         for client in list(self._clients):
             client.close()
-        if self._pause is not None:
-            self._loop.cancel(self._pause)
+        self._pause.stop()
         self._loop.unregister(self._socket.fileno())
         self._socket.close()
         with suppress(OSError):
@@ -116,8 +114,7 @@ class ControlServer:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 # The client stays in the queue, so the socket stays ready: do not spin.
                 self._loop.modify(self._socket.fileno(), 0)
-                when = after(self._loop.now(), ACCEPT_PAUSE)
-                self._pause = self._loop.call_at(when, self._resume)
+                self._pause.set(ACCEPT_PAUSE, self._resume)
             return
         connection.setblocking(False)
         if len(self._clients) >= MAX_CLIENTS:
@@ -132,7 +129,6 @@ class ControlServer:
         return sum(client.waiting for client in self._clients) > MAX_WAITING
 
     def _resume(self) -> None:
-        self._pause = None
         self._loop.modify(self._socket.fileno(), select.POLLIN)
 
 
@@ -165,7 +161,7 @@ class _Client:
         self._inbox = b""
         self._outbox = b""
         self._ended = False  # no further request will come
-        self._deadline: Timer | None = None
+        self._deadline = Alarm(loop)
         loop.register(connection.fileno(), select.POLLIN, self._ready)
         self._wait(select.POLLIN)
 
@@ -201,11 +197,9 @@ class _Client:
         self._patience(PATIENCE if events else None)
 
     def _patience(self, seconds: float | None) -> None:
-        if self._deadline is not None:
-            self._loop.cancel(self._deadline)
-            self._deadline = None
+        self._deadline.stop()
         if seconds is not None:
-            self._deadline = self._loop.call_at(after(self._loop.now(), seconds), self.close)
+            self._deadline.set(seconds, self.close)
 
     def _ready(self, events: int) -> None:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from pints.actions import Action, RecordBelief, Save, SaveForBoot, SaveTime
 from pints.bootstrap.engine import Bootstrap
-from pints.bootstrap.record import QUORUM_FILE, QuorumRecord, encode_quorum
+from pints.bootstrap.record import QuorumRecord, encode_quorum
 from pints.bootstrap.states import Basis, State
 from pints.client.association import Association
 from pints.client.batches import Batches
@@ -19,7 +19,7 @@ from pints.client.retry import Backoff, encode_backoffs
 from pints.config.tables import Config
 from pints.sync.discipline import Discipline
 from pints.timescale import DAY, Boot, Instant, Reading, after
-from pints.values.files import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE
+from pints.values.files import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, QUORUM_FILE
 
 QUORUM_STEP = 60.0
 """The quorum's record is written when it has agreed for this long in a boot, seconds, then when

@@ -22,6 +22,7 @@ from pints.lean import dataclass
 from pints.timescale import DAY, HOUR, YEAR, Instant, iso, nanoseconds, seconds, span
 from pints.values.belief import Floors
 from pints.values.evidence import Evidence, Strength
+from pints.values.files import decoding
 
 UNMEASURED = 100e-6
 """Bound of a watch crystal's drift that nobody has measured, from -20 to +70 degrees."""
@@ -85,7 +86,7 @@ def encode_calibration(calibration: Calibration, board: str) -> bytes:
 
 def decode_calibration(data: bytes, board: str) -> Calibration | None:
     """None if another board's; StateError if torn, foreign or out of range."""
-    try:
+    with decoding("calibration of the real-time clock"):
         fields = json.loads(data)
         if fields["board"] != board:
             return None
@@ -93,8 +94,6 @@ def decode_calibration(data: bytes, board: str) -> Calibration | None:
         if (type(chip), type(set_at), type(ratcheted)) != (str, int, bool):
             raise TypeError
         numbers = [float(fields[name]) for name in ("offset", "error", "drift", "drift_error")]
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
-        raise StateError("torn or foreign") from None
     offset, error, drift, drift_error = numbers
     if not (
         0 < set_at < 1 << 63

@@ -7,7 +7,6 @@ from pints.bootstrap.states import Basis
 from pints.bootstrap.witness import is_witness, registrable_domain
 from pints.client.association import Association
 from pints.core.core import Core
-from pints.evidence.roughtime import LEAST_OPERATORS
 from pints.report.cells import LOG_HINT, Document, failures
 from pints.report.evidence import Asked, Kind, Row, account
 from pints.timescale import Instant, Reading, iso, seconds
@@ -114,6 +113,9 @@ def _asked(core: Core) -> list[Asked]:
 
 def _roughtime_silence(core: Core) -> str:
     """Why Roughtime says nothing: the last that is known of it."""
+    # Imported only where it is configured.
+    from pints.evidence.roughtime import LEAST_OPERATORS
+
     servers = core.config.bootstrap.roughtime
     operators = len({s.operator or registrable_domain(s.server) for s in servers})
     if operators < LEAST_OPERATORS:

@@ -19,7 +19,7 @@ from pints.timescale import NS, Boot
 INTERVAL = NS // 16
 """Boot ns between a client's requests that are answered forever.  Ample: the shortest interval
 that NTP clients use on a local network."""
-BURST = 64
+AT_ONCE = 64
 """Requests at once, after a pause.  Several clients may share an address."""
 TABLE_SIZE = 1024
 """Clients remembered; about 170 octets each."""
@@ -78,7 +78,7 @@ class RateLimit:
     """
 
     def __init__(
-        self, interval: int = INTERVAL, burst: int = BURST, size: int = TABLE_SIZE
+        self, interval: int = INTERVAL, burst: int = AT_ONCE, size: int = TABLE_SIZE
     ) -> None:
         self._interval = interval
         self._depth = interval * burst

@@ -16,8 +16,8 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pints.shell.loop import Loop, Timer
-from pints.timescale import Boot, after, seconds, span
+from pints.shell.loop import Alarm, Loop
+from pints.timescale import Boot, seconds, span
 
 FIRST_DELAY = 1.0
 """Seconds before a child that died is started again; doubled each time."""
@@ -41,7 +41,7 @@ class Supervisor:
         self._log = log
         self._pid = 0
         self._channel: socket.socket | None = None
-        self._timer: Timer | None = None
+        self._restart = Alarm(loop)
         self._delay = FIRST_DELAY
         self._failing = False
         self._ready_at: Boot | None = None
@@ -55,7 +55,6 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the child."""
-        self._timer = None
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
@@ -83,9 +82,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the child, and wait until it is gone: a second at most, then it is killed."""
-        if self._timer is not None:
-            self._loop.cancel(self._timer)
-            self._timer = None
+        self._restart.stop()
         if self._channel is None:
             return
         os.kill(self._pid, signal.SIGTERM)
@@ -125,7 +122,7 @@ class Supervisor:
                 how, span(self._delay),
             )  # fmt: skip
             self._failing = True
-        self._timer = self._loop.call_at(after(self._loop.now(), self._delay), self.start)
+        self._restart.set(self._delay, self.start)
         self._delay = min(2 * self._delay, LAST_DELAY)
 
     def _reap(self) -> str:

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from pints.shell.clock import BootTime
-from pints.timescale import Boot
+from pints.timescale import Boot, after
 
 log = logging.getLogger(__name__)
 
@@ -197,3 +197,34 @@ class Loop:
         if self._polling:
             self._polling = False
             raise _Interrupted
+
+
+class Alarm:
+    """One call at a time: each that is set replaces the one before."""
+
+    __slots__ = ("_loop", "_timer")
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._timer: Timer | None = None
+
+    @property
+    def due(self) -> Boot | None:
+        """When the call is made; None while none is set, and from the call on."""
+        timer = self._timer
+        return None if timer is None or timer.callback is None else timer.when
+
+    def set(self, wait: float, callback: Callable[[], None]) -> None:
+        """Call once, in `wait` seconds (0: in the next round)."""
+        self.set_at(after(self._loop.now(), wait), callback)
+
+    def set_at(self, when: Boot, callback: Callable[[], None]) -> None:
+        """Call once, when the boot clock has reached `when`."""
+        self.stop()
+        self._timer = self._loop.call_at(when, callback)
+
+    def stop(self) -> None:
+        """Forget the call, if one is set."""
+        if self._timer is not None:
+            self._loop.cancel(self._timer)
+            self._timer = None

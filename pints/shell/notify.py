@@ -7,7 +7,6 @@ more than SEND_TIMEOUT.
 
 import os
 import socket
-import time
 from collections.abc import Mapping
 
 SEND_TIMEOUT = 1.0
@@ -24,7 +23,7 @@ class Notifier:
         where the manager keeps no watch."""
 
     def ready(self, status: str = "") -> bool:
-        """Start-up, or a reload, is over."""
+        """Start-up is over."""
         return self._send("READY=1", *([_status(status)] if status else []))
 
     def status(self, text: str) -> bool:
@@ -34,11 +33,6 @@ class Notifier:
     def watchdog(self) -> bool:
         """We are alive."""
         return self._send("WATCHDOG=1")
-
-    def reloading(self) -> bool:
-        """A reload has begun; `ready` ends it.  The time is what Type=notify-reload asks for."""
-        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        return self._send("RELOADING=1", f"MONOTONIC_USEC={now}")
 
     def stopping(self) -> bool:
         """We are on our way out."""

@@ -9,8 +9,7 @@ from pints import drivers
 from pints.config.tables import OutputConfig
 from pints.drivers import StatusOutput
 from pints.shell.attempts import Attempts
-from pints.shell.loop import Loop, Timer
-from pints.timescale import after
+from pints.shell.loop import Alarm, Loop
 
 REOPEN = 60.0
 """Seconds until one that failed is tried again."""
@@ -20,32 +19,25 @@ class Output:
     """One that [[output]] names."""
 
     def __init__(self, loop: Loop, config: OutputConfig, attempts: Attempts) -> None:
-        self._loop = loop
         self._config = config
         self._attempts = attempts
         self._shown = ("", "")
         """Trust state and basis."""
         self._driver: StatusOutput | None = None
-        self._timer: Timer | None = None
+        self._alarm = Alarm(loop)
 
     def show(self, state: str, basis: str) -> None:
         """From now on.  Not at once, for opening it may mean to import a library, which takes
         seconds on a small board: whoever is announcing has packets to send."""
         self._shown = state, basis
-        self._later(0.0)
+        self._alarm.set(0.0, self._refresh)
 
     def close(self) -> None:
         """Nothing is shown any more."""
-        if self._timer is not None:
-            self._loop.cancel(self._timer)
+        self._alarm.stop()
         if self._driver is not None:
             self._driver.close()
             self._driver = None
-
-    def _later(self, wait: float) -> None:
-        if self._timer is not None:
-            self._loop.cancel(self._timer)
-        self._timer = self._loop.call_at(after(self._loop.now(), wait), self._refresh)
 
     def _refresh(self) -> None:
         wait: float | None = REOPEN
@@ -59,4 +51,4 @@ class Output:
         if not self._attempts.attempt(self._config.id, call):
             self.close()
         if wait is not None:
-            self._later(wait)
+            self._alarm.set(wait, self._refresh)

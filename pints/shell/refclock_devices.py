@@ -16,8 +16,7 @@ from pints.errors import DeviceError
 from pints.events import RefclockEvent, RefclockLost, RefclockReported
 from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
-from pints.shell.loop import Loop, Timer
-from pints.timescale import after
+from pints.shell.loop import Alarm, Loop
 
 REOPEN = 10.0
 """Seconds until a receiver that failed is looked for again."""
@@ -42,8 +41,10 @@ class Devices:
         self._attempts = attempts
         self._on_event = on_event
         self._receivers: dict[str, ReferenceClock] = {}
-        self._timers: dict[str, Timer] = {}
-        """Of those that are left alone: they wake nobody meanwhile."""
+        self._alarms = {receiver.id: Alarm(loop) for receiver in config.refclocks}
+        """When each is opened again, or looked at while it is left alone."""
+        self._alone: set[str] = set()
+        """Receivers that are left alone: they wake nobody meanwhile."""
 
     def begin(self) -> None:
         """Open the receivers."""
@@ -57,8 +58,10 @@ class Devices:
 
     def close(self) -> None:
         """Let go of all."""
-        for name in list(self._receivers):
-            self._close(name)
+        for name, alarm in self._alarms.items():
+            alarm.stop()
+            if name in self._receivers:
+                self._close(name)
 
     def _open(self, config: RefclockConfig) -> None:
         def call() -> None:
@@ -70,7 +73,7 @@ class Devices:
                 self._listen(config)
 
         if not self._attempts.attempt(config.id, call):
-            self._loop.call_at(after(self._clock.boot(), REOPEN), partial(self._open, config))
+            self._alarms[config.id].set(REOPEN, partial(self._open, config))
 
     def _driver(self, config: RefclockConfig) -> ReferenceClock:
         return drivers.open_refclock(config, self._clock)
@@ -81,8 +84,8 @@ class Devices:
         self._loop.register(fd, select.POLLIN, partial(self._look_at, config))
 
     def _leave_alone(self, config: RefclockConfig, pause: float) -> None:
-        when = after(self._clock.boot(), pause)
-        self._timers[config.id] = self._loop.call_at(when, partial(self._look_at, config, 0))
+        self._alone.add(config.id)
+        self._alarms[config.id].set(pause, partial(self._look_at, config, 0))
 
     def _look_at(self, config: RefclockConfig, events: int) -> None:
         receiver = self._receivers[config.id]
@@ -99,24 +102,23 @@ class Devices:
         if not good:
             self._close(config.id)
             self._on_event(RefclockLost(config.id))
-            self._loop.call_at(after(self._clock.boot(), REOPEN), partial(self._open, config))
+            self._alarms[config.id].set(REOPEN, partial(self._open, config))
             return
-        pause, alone = _pause(receiver), config.id in self._timers
+        pause, alone = _pause(receiver), config.id in self._alone
         if pause and not alone:
             self._loop.unregister(receiver.fileno())
         if pause:
             self._leave_alone(config, pause)
         elif alone:
-            del self._timers[config.id]
+            self._alone.remove(config.id)
             self._listen(config)
 
     def _close(self, name: str) -> None:
         receiver = self._receivers.pop(name)
-        timer = self._timers.pop(name, None)
-        if timer is None:
-            self._loop.unregister(receiver.fileno())
+        if name in self._alone:
+            self._alone.remove(name)
         else:
-            self._loop.cancel(timer)
+            self._loop.unregister(receiver.fileno())
         receiver.close()
 
 

@@ -16,8 +16,8 @@ from pints.events import RtcEvent, RtcRead, RtcRefined, RtcWritten
 from pints.evidence.rtc_seconds import Ticks
 from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
-from pints.shell.loop import Loop, Timer
-from pints.timescale import NS, Instant, after, nanoseconds, seconds
+from pints.shell.loop import Alarm, Loop
+from pints.timescale import NS, Instant, nanoseconds, seconds
 
 REOPEN = 60.0
 """Seconds until a chip that failed is looked for again."""
@@ -37,13 +37,12 @@ class BoardRtc:
         on_event: Callable[[RtcEvent], None],
     ) -> None:
         """`on_event` is given what was read when nobody asked just then."""
-        self._loop = loop
         self._clock = clock
         self._config = config
         self._attempts = attempts
         self._on_event = on_event
         self._driver: RealTimeClock | None = None
-        self._timer: Timer | None = None
+        self._alarm = Alarm(loop)
         """What is to be done next; there is one thing at a time."""
 
     def read(self) -> RtcRead | None:
@@ -71,7 +70,7 @@ class BoardRtc:
         time = true()
         if self._driver is not None and time is not None:
             left = -(time + nanoseconds(self._driver.first_tick)) % NS
-            self._later(seconds(left), partial(self._write, true))
+            self._alarm.set(seconds(left), partial(self._write, true))
 
     def trim(self, change: float) -> float:
         """Make it run faster by the fraction `change`, as nearly as it can; by how much it does.
@@ -83,8 +82,7 @@ class BoardRtc:
 
     def close(self) -> None:
         """Let go of it."""
-        if self._timer is not None:
-            self._loop.cancel(self._timer)
+        self._alarm.stop()
         if self._driver is not None:
             self._driver.close()
             self._driver = None
@@ -92,16 +90,11 @@ class BoardRtc:
     def _open(self) -> RealTimeClock:
         return drivers.open_rtc(self._config, self._clock)
 
-    def _later(self, delay: float, call: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._loop.cancel(self._timer)
-        self._timer = self._loop.call_at(after(self._clock.boot(), delay), call)
-
     def _look_or_wait(self) -> RtcRead | None:
         """Look at it; where it does not answer, again later."""
         read = self.look()
         if read is None:
-            self._later(REOPEN, self._look_for_it)
+            self._alarm.set(REOPEN, self._look_for_it)
         return read
 
     def _look_for_it(self) -> None:
@@ -111,7 +104,7 @@ class BoardRtc:
 
     def _refine(self, ticks: Ticks, kind: Kind) -> None:
         now = self._clock.read().raw
-        self._later(seconds(ticks.next(now) - now), partial(self._read_again, ticks, kind))
+        self._alarm.set(seconds(ticks.next(now) - now), partial(self._read_again, ticks, kind))
 
     def _read_again(self, ticks: Ticks, kind: Kind) -> None:
         read = self._look_or_wait()
@@ -129,7 +122,7 @@ class BoardRtc:
             return
         if not self._attempts.attempt("rtc", partial(self._driver.write, time)):
             self.close()
-            self._later(REOPEN, self._look_for_it)
+            self._alarm.set(REOPEN, self._look_for_it)
             return
         read = self._look_or_wait()
         if read is not None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pints.errors import WireError
-from pints.shell.loop import Loop, Timer
+from pints.shell.loop import Alarm, Loop, Timer
 from pints.timescale import after
 from pints.values.worker_tasks import (
     MAX_LINE,
@@ -104,25 +104,23 @@ class InlineWorker:
         self._loop = loop
         self._on_result = on_result
         self._tasks: list[Task] = []
-        self._timer: Timer | None = None
+        self._alarm = Alarm(loop)
 
     def submit(self, task: Task) -> None:
         """Have a task carried out, in the loop's next round."""
         self._tasks.append(task)
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._loop.now(), self._run)
+        if self._alarm.due is None:
+            self._alarm.set(0.0, self._run)
 
     def close(self) -> None:
         """Forget the tasks that were not begun."""
-        if self._timer is not None:
-            self._loop.cancel(self._timer)
+        self._alarm.stop()
         self._tasks.clear()
 
     def _run(self) -> None:
         # Here, for this is what the daemon has a worker for: not to import OpenSSL.
         from pints.worker.run import inline
 
-        self._timer = None
         tasks, self._tasks = self._tasks, []
         # All results after all tasks: what the first one's makes the daemon send would else be
         # answered while the second keeps the loop from hearing.
@@ -147,8 +145,8 @@ class _Process:
         self._pending: dict[int, tuple[Task, Timer]] = {}
         self._unsent = b""
         self._unread = b""
-        self._idle: Timer | None = None
-        self._reaping: Timer | None = None
+        self._idle = Alarm(loop)
+        self._reaping = Alarm(loop)
         self._connected = True
         self._socket, theirs = socket.socketpair()
         try:
@@ -163,9 +161,7 @@ class _Process:
 
     def submit(self, task: Task) -> None:
         """Send a task; the process must not have been dismissed."""
-        if self._idle is not None:
-            self._loop.cancel(self._idle)
-            self._idle = None
+        self._idle.stop()
         timer = self._loop.call_at(
             after(self._loop.now(), task.timeout + START_GRACE),
             lambda: self._give_up(f"worker silent about {task.host}"),
@@ -180,8 +176,7 @@ class _Process:
             self._loop.cancel(timer)
         self._pending.clear()
         self._disconnect()
-        if self._reaping is not None:
-            self._loop.cancel(self._reaping)
+        self._reaping.stop()
         if self._pid is not None:
             # A pid is ours until it is reaped, so this hits nobody else.
             os.kill(self._pid, signal.SIGKILL)
@@ -229,13 +224,12 @@ class _Process:
         _, timer = self._pending.pop(result.id)
         self._loop.cancel(timer)
         if not self._pending and self._connected:
-            self._idle = self._loop.call_at(after(self._loop.now(), IDLE), self._dismiss)
+            self._idle.set(IDLE, self._dismiss)
         self._on_result(result)
 
     def _dismiss(self) -> None:
         """No more tasks; it ends by itself, which `_read` sees.  A task that comes from now on
         starts a new one, so none can get lost in between."""
-        self._idle = None
         self._on_leaving(self)
         self._socket.shutdown(socket.SHUT_WR)
 
@@ -253,9 +247,7 @@ class _Process:
             )
 
     def _disconnect(self) -> None:
-        if self._idle is not None:
-            self._loop.cancel(self._idle)
-            self._idle = None
+        self._idle.stop()
         if self._connected:
             self._connected = False
             self._loop.unregister(self._socket.fileno())
@@ -263,16 +255,13 @@ class _Process:
 
     def _reap(self, patience: int) -> None:
         """Look again until it is gone; out of patience, kill it."""
-        self._reaping = None
         if self._pid is None:
             return
         if patience == 0:
             os.kill(self._pid, signal.SIGKILL)
         pid, status = os.waitpid(self._pid, os.WNOHANG)
         if pid == 0:
-            self._reaping = self._loop.call_at(
-                after(self._loop.now(), _REAP_EVERY), lambda: self._reap(patience - 1)
-            )
+            self._reaping.set(_REAP_EVERY, lambda: self._reap(patience - 1))
             return
         self._pid = None
         if status:

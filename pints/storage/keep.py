@@ -9,10 +9,11 @@ import os
 
 from pints import restore
 from pints.shell.attempts import Attempts
-from pints.storage.load import BELIEF, read_time
+from pints.storage.load import read_time
 from pints.storage.store import Store
 from pints.timescale import Instant
 from pints.values.belief import Belief
+from pints.values.files import BELIEF_FILE
 
 log = logging.getLogger("pints")
 
@@ -46,7 +47,7 @@ class Keeper:
 
     def record(self, belief: Belief, basis: str) -> bool:
         """The belief, for a daemon that is started again within this boot (R9)."""
-        return self.save_for_boot(BELIEF, belief.encode(self._boot_id, basis).encode("ascii"))
+        return self.save_for_boot(BELIEF_FILE, belief.encode(self._boot_id, basis).encode("ascii"))
 
     def save_for_boot(self, name: str, data: bytes) -> bool:
         """A file of the runtime folder."""

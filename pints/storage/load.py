@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pints import restore
-from pints.bootstrap.record import QUORUM_FILE, decode_quorum
+from pints.bootstrap.record import decode_quorum
 from pints.client.batches import batch_names
 from pints.client.names import Names
 from pints.client.retry import decode_backoffs
@@ -24,15 +24,21 @@ from pints.storage.store import Store
 from pints.sync.crystal import FREQUENCY_PRIOR, MAX_FREQUENCY
 from pints.timescale import Instant
 from pints.values.belief import Floors, decode_belief
-from pints.values.files import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, RTC_FILE
+from pints.values.files import (
+    BACKOFFS_FILE,
+    BELIEF_FILE,
+    DRIFT_FILE,
+    NAMES_FILE,
+    QUORUM_FILE,
+    RTC_FILE,
+    decoding,
+)
 
 if TYPE_CHECKING:
     from pints.evidence.rtc import Calibration
 
 log = logging.getLogger("pints")
 
-BELIEF = "belief"
-"""File of the runtime folder with what this boot has verified (rule R9)."""
 T = TypeVar("T")
 
 
@@ -62,7 +68,7 @@ def load_snapshot(
     sessions, batches = _spend_batch(store, board) if durable else ([], 0)
     return Snapshot(
         floors, boot_id, board, frequency, skew, sessions, batches,
-        _of_this_boot(runtime, BELIEF, partial(decode_belief, boot_id=boot_id)), durable,
+        _of_this_boot(runtime, BELIEF_FILE, partial(decode_belief, boot_id=boot_id)), durable,
         _read(store, QUORUM_FILE, partial(decode_quorum, board=board)),
         _read(store, NAMES_FILE, Names.decode) or Names(),
         _of_this_boot(runtime, BACKOFFS_FILE, partial(decode_backoffs, boot_id=boot_id)) or {},
@@ -131,11 +137,9 @@ def _decode_time(data: bytes) -> tuple[int, int]:
 
 
 def _decode_drift(data: bytes) -> tuple[float, float]:
-    try:
+    with decoding("drift"):
         drift = json.loads(data)
         frequency, skew = float(drift["frequency"]), float(drift["skew"])
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
-        raise StateError("torn or foreign") from None
     if not (abs(frequency) < 1e-3 and 0 < skew < 1e-3):
         raise StateError("out of range")
     # A crystal that slept meanwhile woke at another temperature.

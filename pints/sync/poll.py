@@ -8,6 +8,7 @@ fault.
 
 import math
 
+from pints.client.schedule import BURST
 from pints.sync.estimator import Estimator
 
 WANDERED = 0.52
@@ -18,8 +19,6 @@ UNLEARNABLE = 8.0
 """... or in units of that wander."""
 RECEIVER_INTERVAL = 16.0
 """Seconds between the fixes of a receiver that are taken in, which tells the time unasked."""
-BURST = 4
-"""Samples of the first burst, whose interval is the client's affair."""
 START = 2
 """The first interval after the burst, log2 s.  From there it doubles up to the shortest regular
 one."""

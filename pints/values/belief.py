@@ -3,6 +3,7 @@
 from pints.errors import StateError
 from pints.lean import dataclass
 from pints.timescale import NS, YEAR, Boot, Instant, nanoseconds, seconds
+from pints.values.files import decoding
 
 DRIFT_UNSTEERED = 500e-6
 """By how much a crystal that nobody has measured may run off, in any direction."""
@@ -78,13 +79,11 @@ class Belief:
 
 def decode_belief(text: str, boot_id: str) -> tuple[Belief, str] | None:
     """Belief and basis of this boot; None if they are another boot's; StateError if torn."""
-    try:
+    with decoding("recorded belief"):
         name, version, boot, at, time, error, basis = text.split()
         if (name, version) != ("pints-belief", "1"):
             raise ValueError
         belief = Belief(Instant(int(time)), Boot(int(at)), float(error))
-    except ValueError:
-        raise StateError("recorded belief is torn or foreign") from None
     if not 0 < belief.error < 1e6 or belief.time < NS:
         raise StateError("recorded belief is out of range")
     return (belief, basis) if boot == boot_id else None

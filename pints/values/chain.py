@@ -35,6 +35,10 @@ class Chain:
         """Whether it verifies during the whole of an interval."""
         return any(window.contains(start, end) for window in self.windows)
 
+    def window(self, at: Instant) -> Window | None:
+        """The window that an instant lies in; None if it does not verify then."""
+        return next((window for window in self.windows if window.contains(at, at)), None)
+
     @property
     def end(self) -> Instant:
         """The last instant at which it verifies."""

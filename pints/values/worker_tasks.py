@@ -14,6 +14,7 @@ from pints.lean import dataclass
 from pints.timescale import Instant
 from pints.values.address import Address
 from pints.values.chain import Chain
+from pints.values.files import MALFORMED
 
 MAX_LINE = 1 << 20
 
@@ -169,7 +170,7 @@ def decode(line: bytes) -> Task | Result:
     try:
         content = json.loads(line)
         message: Task | Result = _build(_KINDS[content.pop("kind")], content)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except MALFORMED as e:
         raise WireError(f"worker's message: {type(e).__name__}") from None
     return message
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def lab(peer: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def steady(lab: Lab) -> Iterator[Pi]:
-    """Runs beside all other boots."""
+    """Runs from the first test that wants it to the end."""
     with steady_pi(lab) as pi:
         yield pi
 
@@ -58,7 +59,7 @@ def figures() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def lived(lab: Lab, steady: Pi, figures: dict[str, str]) -> Path:
+def lived(lab: Lab, figures: dict[str, str]) -> Path:
     """A card after its first boot ever, which was a good one."""
     card = lab.card("first")
     with lab.pi(card) as pi:
@@ -70,6 +71,19 @@ def lived(lab: Lab, steady: Pi, figures: dict[str, str]) -> Path:
         figures["first boot"] = first.costs(pi)
         pi.off()
     return card
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands over what it measured."""
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = FIGURES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """And it is taken over."""
+    FIGURES.update(getattr(node, "workeroutput", {}).get("figures", {}))
 
 
 def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:

@@ -9,9 +9,10 @@ from pints.restore import build_epoch
 from tests.boot import guest
 from tests.boot.pi import Pi
 
-BEFORE_RESTORE = "init.scope", "systemd-journald.service", "modprobe@"
-"""Who may stamp a line of the journal before the clock is floored: the service manager, the
-journal itself and what loads modules.  The kernel's lines have no unit."""
+BEFORE_RESTORE = "init.scope", "systemd-journald.service", "modprobe@", "systemd-udevd.service"
+"""Units that may stamp a line of the journal before the clock is floored: the service manager, the
+journal itself, what loads modules, and the device manager, which starts at the same time as
+pints-restore and is not ordered after it.  The kernel's lines have no unit."""
 
 
 def costs(pi: Pi) -> str:

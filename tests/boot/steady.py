@@ -1,4 +1,4 @@
-"""A Pi that runs for minutes beside the others, so that its clock can show what it is worth."""
+"""A Pi that runs for minutes, so that its clock can show what it is worth."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
 """What shows on a Pi that runs, and its clock after minutes under pints.
 
-The last file, for it has been running beside all others since the first.
+`make boot` gives this file a process of its own: the other boots go on beside it.
 """
 
 import os
@@ -14,7 +14,7 @@ from tests.boot.pi import Pi
 
 MINUTES = float(os.environ.get("PINTS_BOOT") or 4)
 """How long the clock is looked at."""
-SETTLED = 120.0
+SETTLED = 60.0
 """Seconds after which it has to be right."""
 
 
@@ -76,7 +76,7 @@ def test_the_clock_is_disciplined(lab: Lab, steady: Pi, figures: dict[str, str])
     guest.wait(steady)
     verified = guest.said(steady, guest.VERIFIED)[0].real
     answers: list[Answer] = []
-    end = time.time() + 60 * MINUTES
+    end = max(time.time(), verified + SETTLED) + 60 * MINUTES
     while time.time() < end:
         answer = lab.query(lab.cables[1].guest)
         answers.append(Answer(time.time() - verified, answer["offset"], answer["delay"]))

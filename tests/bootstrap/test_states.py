@@ -1,53 +1,77 @@
-"""The table of trust states: what is in it, and that nothing is outside it."""
-
-import itertools
+"""Properties of the table of trust states, whatever its rows are."""
 
 import pytest
 
 from pints.bootstrap.states import TRANSITIONS, Basis, Event, State, follow
 
-U, R, P, V, D, H = State
+UNSET, RESTORED, PROVISIONAL, VERIFIED, DISPUTED, HOLDOVER = State
+DECIDED = (VERIFIED, DISPUTED, HOLDOVER)
+"""States that only a quorum, or what contradicts one, leads to."""
+UNDECIDED = (UNSET, RESTORED, PROVISIONAL)
+MINORITY = (Event.FLOORED, Event.BELIEVED, Event.UNBELIEVED, Event.SUNK)
+"""Events for which no quorum is needed."""
 
 
 def test_every_state_is_reached_from_unset() -> None:
-    reached = {State.UNSET}
+    reached = {UNSET}
     for _ in State:
         reached |= {follow(state, event) for state in reached for event in Event}
     assert reached == set(State)
 
 
-def test_no_state_is_a_dead_end() -> None:
-    """From everywhere a quorum, or a chain of events that ends in one, leads to verified."""
-    for state in State:
-        assert follow(state, Event.QUORUM) is V
+@pytest.mark.parametrize("event", Event)
+@pytest.mark.parametrize("state", State)
+def test_an_event_that_comes_again_changes_nothing_more(state: State, event: Event) -> None:
+    once = follow(state, event)
+    assert follow(once, event) is once
 
 
-@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
-def test_an_event_that_is_not_listed_changes_nothing(state: State, event: Event) -> None:
-    assert follow(state, event) is TRANSITIONS.get((state, event), state)
+def test_every_row_changes_the_state() -> None:
+    assert [key for key, to in TRANSITIONS.items() if to is key[0]] == []
 
 
-def test_only_a_quorum_verifies() -> None:
-    assert {event for (_, event), to in TRANSITIONS.items() if to is V} == {Event.QUORUM}
+@pytest.mark.parametrize("state", State)
+def test_a_quorum_verifies_and_a_contradiction_disputes_from_everywhere(state: State) -> None:
+    assert follow(state, Event.QUORUM) is VERIFIED
+    assert follow(state, Event.CONTRADICTED) is DISPUTED
 
 
-def test_only_a_verified_boot_holds_over() -> None:
-    assert {state for (state, _), to in TRANSITIONS.items() if to is H} == {V}
+def test_nothing_else_verifies_or_disputes() -> None:
+    assert {event for (_, event), to in TRANSITIONS.items() if to is VERIFIED} == {Event.QUORUM}
+    assert {e for (_, e), to in TRANSITIONS.items() if to is DISPUTED} == {Event.CONTRADICTED}
 
 
-def test_only_a_restored_clock_is_called_so() -> None:
-    """`unset` is left to `restored` by the clock alone, and come back to where it was not."""
-    assert {key for key, to in TRANSITIONS.items() if to is R} == {
-        (U, Event.FLOORED),
-        (P, Event.UNBELIEVED),
-    }
-    assert follow(P, Event.SUNK) is U
+@pytest.mark.parametrize("state", State)
+def test_only_a_verified_boot_loses_its_quorum(state: State) -> None:
+    """It holds over; and nothing else leads to holdover."""
+    assert follow(state, Event.QUORUM_LOST) is (HOLDOVER if state is VERIFIED else state)
+    others = set(Event) - {Event.QUORUM_LOST}
+    assert all(follow(state, event) is not HOLDOVER for event in others) or state is HOLDOVER
 
 
-@pytest.mark.parametrize("state", [V, D, H])
-@pytest.mark.parametrize("event", [Event.BELIEVED, Event.UNBELIEVED, Event.SUNK, Event.FLOORED])
+@pytest.mark.parametrize("event", MINORITY)
+@pytest.mark.parametrize("state", DECIDED)
 def test_a_minority_moves_nothing_that_a_quorum_decided(state: State, event: Event) -> None:
     assert follow(state, event) is state
+
+
+@pytest.mark.parametrize("state", UNDECIDED)
+def test_whoever_says_the_time_makes_it_provisional(state: State) -> None:
+    assert follow(state, Event.BELIEVED) is PROVISIONAL
+    others = set(MINORITY) - {Event.BELIEVED}
+    assert all(follow(state, event) is not PROVISIONAL for event in others) or state is PROVISIONAL
+
+
+@pytest.mark.parametrize(("gone", "back"), [(Event.UNBELIEVED, RESTORED), (Event.SUNK, UNSET)])
+def test_nobody_says_the_time_any_more(gone: Event, back: State) -> None:
+    """The floor decides which state is left; who was not provisional had nobody to lose."""
+    assert follow(PROVISIONAL, gone) is back
+    assert (follow(UNSET, gone), follow(RESTORED, gone)) == (UNSET, RESTORED)
+
+
+def test_the_floor_restores_an_unset_clock_and_no_other() -> None:
+    moved = {state for state in State if follow(state, Event.FLOORED) is not state}
+    assert (moved, follow(UNSET, Event.FLOORED)) == ({UNSET}, RESTORED)
 
 
 def test_names_are_what_people_and_scripts_see() -> None:

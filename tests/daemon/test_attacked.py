@@ -15,6 +15,7 @@ from pints.wire import extension, ntp, nts
 from tests.chronyd import ChronydTime, fleet, running
 from tests.daemon.test_sessions import BEHIND, cookies_sent
 from tests.device import Device, as_json
+from tests.extent import examples
 from tests.relay import Passed, Relay
 
 
@@ -87,7 +88,7 @@ def identifier(asked: Passed) -> bytes:
     return next(f.body for f in fields if f.type == nts.UNIQUE_IDENTIFIER)
 
 
-@pytest.mark.parametrize("spoof", [nak, deny_or_rate])
+@pytest.mark.parametrize("spoof", examples([nak, deny_or_rate]))
 def test_spoofed_kisses_deny_while_they_last(
     tmp_path: Path, peer: Callable[[str], Path], spoof: Callable[[Passed], bytes]
 ) -> None:

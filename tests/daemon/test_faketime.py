@@ -45,6 +45,7 @@ def off(status: dict[str, Any]) -> float:
     return abs(seconds(status["time_ns"] - time.time_ns()))
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("certificates", [RENEWED, SIX_DAYS], ids=["renewed", "six days"])
 @pytest.mark.parametrize("days", [30, 400, NINE_YEARS], ids=["30 days", "400 days", "9 years"])
 def test_verified_in_five_round_trips(

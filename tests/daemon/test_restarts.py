@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pints.timescale import NS, YEAR, seconds
 from tests.chronyd import ChronydTime, fleet, running, successor, thief
 from tests.daemon.test_sessions import BEHIND, cookies_sent
@@ -21,6 +23,7 @@ EXCHANGES = 20
 IN_2019 = ("--behind", str(7 * YEAR))
 
 
+@pytest.mark.more
 def test_fifty_restarts_reopen_nothing(tmp_path: Path, peer: Callable[[str], Path]) -> None:
     """The clock is set to 2019 each time, the card is full, and of the five addresses two
     have fallen to thieves, at last all."""

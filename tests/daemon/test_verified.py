@@ -3,6 +3,8 @@ says when they die."""
 
 from pathlib import Path
 
+import pytest
+
 from pints.timescale import DAY, seconds
 from pints.wire.aead import ALGORITHMS
 from tests.chronyd import Chronyd, host_now
@@ -29,6 +31,7 @@ def test_a_clock_400_days_behind_is_verified(tmp_path: Path, five_chronyd: list[
         }
 
 
+@pytest.mark.slow
 def test_holdover_once_the_quorum_is_gone(tmp_path: Path, five_chronyd: list[Chronyd]) -> None:
     with Device(tmp_path / "pi", "".join(s.source for s in five_chronyd), *BEHIND) as device:
         device.wait_for("verified")

@@ -14,7 +14,8 @@ from pints.shell.software_clock import SoftwareClock
 from pints.timescale import DAY, NS, Instant, iso, nanoseconds
 from pints.values.belief import Floors
 from pints.values.evidence import Evidence
-from pints_drivers.fake_gps import ROLLOVER, FakeGps, MemoryGps
+from pints_drivers.fake_gps import FakeGps, MemoryGps
+from pints_drivers.gnss.ubx import ROLLOVER
 
 START = Instant(1_790_000_000 * NS)
 

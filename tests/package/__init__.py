@@ -1,5 +1,8 @@
-"""The Debian package on a Debian 13: built, installed over others, upgraded, removed, purged.
+"""The Debian package and install.sh in real Debians: installed over others, upgraded, removed.
 
-`make test-package`.  Everything real but the service manager, which a tree that is not booted
-lacks: what the packages tell it is written down instead.
+`make test-package`.  What each file lays down, and what is shared:
+
+| tree | a Debian as an overlay, and what differs from it |
+| machine | such a tree: still, for packages, or running its own systemd |
+| conftest | the trees and the package, made once in a run |
 """

@@ -1,20 +1,63 @@
-"""The package, built twice: as it is, and as the version after it."""
+"""Shared by a run: Debian trees, and the package, as it is and as the version after it."""
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import absent
-from tests.package.machine import ROOT, Machine
+from tests.conftest import PEERS, absent
+from tests.package.machine import Still
+from tests.package.tree import ROOT, Tree, once, overlay, own_mounts, prepared
 
 CHANGELOG = (ROOT / "debian" / "changelog").read_text()
 VERSION = re.match(r"pints \((.*?)\)", CHANGELOG).group(1)  # type: ignore[union-attr]
 NEXT = f"{VERSION}+1"
+DEB = f"/out/pints_{VERSION}_all.deb"
+NEXT_DEB = f"/out/pints_{NEXT}_all.deb"
+DEPENDENCIES = "python3-cryptography python3-openssl python3-service-identity"
+DEBIANS = {"trixie": "device", "bookworm": "device-12"}
+"""Release, and what scripts/debian-tree.sh calls its tree."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The processes that share the tests share the mounts, too."""
+    if os.geteuid() == 0 and not hasattr(config, "workerinput"):
+        own_mounts()
+
+
+def in_debian(name: str, *command: str, **environment: str) -> str:
+    """What a command prints in a throw-away tree; environment as for scripts/debian-tree.sh."""
+    done = subprocess.run(
+        [ROOT / "scripts" / "debian-tree.sh", name, *command],
+        env=os.environ | environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def debian() -> Callable[[str], Path]:
+    """`debian("trixie")` is the tree of that release, with nothing installed; not to be changed."""
+    if os.geteuid() != 0:
+        absent("it takes root to enter a tree and install into it")
+    for tool in ("nsenter", "setpriv", "unshare"):
+        if shutil.which(tool) is None:
+            absent(f"{tool} is missing: sudo apt-get install util-linux")
+
+    def made(release: str) -> Path:
+        in_debian(DEBIANS[release], "true")
+        return PEERS.parent / "debian-13" / DEBIANS[release]
+
+    return made
+
+
+# --- the package ------------------------------------------------------------------------------
 
 
 def build(folder: Path, version: str = "") -> Path:
@@ -26,36 +69,50 @@ def build(folder: Path, version: str = "") -> Path:
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package of this tree and that of the next version."""
-    if os.geteuid() != 0:
-        absent("it takes root to enter a tree and install into it")
-    if shutil.which("nsenter") is None or shutil.which("dpkg-deb") is None:
-        absent("it takes dpkg and nsenter: sudo apt-get install dpkg util-linux")
-    folder = tmp_path_factory.mktemp("packages")
-    folder.chmod(0o755)
-    build(folder)
-    build(folder, NEXT)
-    return folder
+def package(debian: Callable[[str], Path]) -> Path:
+    """A folder with the package of this tree."""
+    return once("package", build)
+
+
+@pytest.fixture(scope="session")
+def next_package(debian: Callable[[str], Path]) -> Path:
+    """A folder with the package of the next version."""
+    return once("next-package", lambda folder: build(folder, NEXT))
+
+
+def put_out(folder: Path, tree: Tree) -> None:
+    out = tree / "out"
+    out.mkdir(exist_ok=True)
+    for deb in folder.glob("*.deb"):
+        shutil.copy(deb, out)
 
 
 @pytest.fixture
-def machine(packages: Path) -> Iterator[Machine]:
+def machine(package: Path, debian: Callable[[str], Path]) -> Iterator[Still]:
     """A machine as Debian installs it: time from systemd-timesyncd."""
-    with Machine(packages) as made:
+    with overlay(debian("trixie")) as tree:
+        put_out(package, tree)
+        yield Still(tree)
+
+
+@pytest.fixture
+def machine_with(package: Path, debian: Callable[[str], Path]) -> Iterator[Callable[[str], Still]]:
+    """`machine_with(DEB)` is that machine, after `apt-get install` of these words."""
+    with ExitStack() as stack:
+
+        def made(words: str) -> Still:
+            def install(tree: Tree) -> None:
+                put_out(package, tree)
+                Still(tree).apt("install", words)
+
+            name = f"with-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+            layers = prepared(name, install, debian("trixie"))
+            return Still(stack.enter_context(overlay(*layers)))
+
         yield made
 
 
 @pytest.fixture
-def inside_build(packages: Path) -> Callable[[str], str]:
-    """What a command prints in the tree that has the tools; the packages are in /out."""
-
-    def run(script: str) -> str:
-        done = subprocess.run(
-            [ROOT / "scripts" / "debian-tree.sh", "build", "sh", "-euc", script],
-            env={**os.environ, "OUT": str(packages)}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+def inside_build(package: Path) -> Callable[[str], str]:
+    """What a command prints in the tree that has the tools; the package is in /out."""
+    return lambda script: in_debian("build", "sh", "-euc", script, OUT=str(package))

@@ -5,16 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pints.cli import COMMANDS
-from tests.package.conftest import VERSION, build
+from tests.package.conftest import DEB, build
 
-DEB = f"/out/pints_{VERSION}_all.deb"
 Inside = Callable[[str], str]
 
 
-def test_two_builds_are_the_same(packages: Path, tmp_path: Path) -> None:
+def test_two_builds_are_the_same(package: Path, tmp_path: Path) -> None:
     again = build(tmp_path)
     first, second = (
-        hashlib.sha256(deb.read_bytes()).hexdigest() for deb in (packages / again.name, again)
+        hashlib.sha256(deb.read_bytes()).hexdigest() for deb in (package / again.name, again)
     )
     assert first == second
 

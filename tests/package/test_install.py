@@ -1,26 +1,27 @@
 """Installed over another time service, upgraded, removed, purged."""
 
+import email.utils
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.package.conftest import NEXT, VERSION
-from tests.package.machine import Machine
+from tests.package.conftest import CHANGELOG, DEB, DEPENDENCIES, NEXT_DEB, VERSION, put_out
+from tests.package.machine import Still
 
-DEB = f"/out/pints_{VERSION}_all.deb"
-NEXT_DEB = f"/out/pints_{NEXT}_all.deb"
-DEPENDENCIES = "python3-cryptography python3-openssl python3-service-identity"
+With = Callable[[str], Still]
 OURS = {"pints.service", "pints-restore.service", "pints-wait.service"}
 RIVALS = {"systemd-timesyncd", "chrony", "ntpsec", "fake-hwclock"}
 SAVED = "/var/lib/pints/time"
 
 
-def daemons(machine: Machine) -> set[str]:
+def daemons(machine: Still) -> set[str]:
     """Packages that keep the time, of those that are installed."""
     return {name for name in RIVALS | {"pints"} if machine.installed(name)}
 
 
-def rivals_enabled(machine: Machine) -> set[str]:
+def rivals_enabled(machine: Still) -> set[str]:
     return {unit for unit in machine.enabled() if unit.split(".")[0] in RIVALS | {"chronyd"}}
 
 
@@ -28,7 +29,7 @@ def rivals_enabled(machine: Machine) -> set[str]:
 
 
 @pytest.mark.parametrize("other", ["systemd-timesyncd", "chrony", "ntpsec"])
-def test_installed_over_another(machine: Machine, other: str) -> None:
+def test_installed_over_another(machine: Still, other: str) -> None:
     if not machine.installed(other):
         machine.apt("install", other)
     assert daemons(machine) == {other}
@@ -47,7 +48,7 @@ def test_installed_over_another(machine: Machine, other: str) -> None:
     assert max(stops) < starts[0], "never two at once"
 
 
-def test_fake_hwclock_goes_and_its_time_stays(machine: Machine) -> None:
+def test_fake_hwclock_goes_and_its_time_stays(machine: Still) -> None:
     machine.run("mkdir -p /var/lib/systemd/timesync; touch /var/lib/systemd/timesync/clock")
     machine.apt("install", "fake-hwclock")
     kept = machine.run("cat /etc/fake-hwclock.data")
@@ -57,7 +58,7 @@ def test_fake_hwclock_goes_and_its_time_stays(machine: Machine) -> None:
     machine.run("test -e /var/lib/systemd/timesync/clock")
 
 
-def test_one_run_of_apt_takes_one_and_brings_the_other(machine: Machine) -> None:
+def test_one_run_of_apt_takes_one_and_brings_the_other(machine: Still) -> None:
     """apt removes first, whatever a package says; all that it has fetched is there by then."""
     plan = machine.apt("--simulate", "install", DEB)
     assert "Remv systemd-timesyncd" in plan
@@ -67,9 +68,9 @@ def test_one_run_of_apt_takes_one_and_brings_the_other(machine: Machine) -> None
     assert log.index(("remove", "systemd-timesyncd")) < log.index(("installed", "pints"))
 
 
-def test_between_the_two_there_is_nothing_else(machine: Machine) -> None:
+def test_between_the_two_there_is_nothing_else(machine_with: With) -> None:
     """With what it needs installed before: the old one goes, the next thing is the new one."""
-    machine.apt("install", DEPENDENCIES)
+    machine = machine_with(DEPENDENCIES)
     machine.apt("install", DEB)
     log = machine.dpkg_log()
     gone = log.index(("remove", "systemd-timesyncd"))
@@ -77,15 +78,15 @@ def test_between_the_two_there_is_nothing_else(machine: Machine) -> None:
     assert {name for _, name in log[gone:here]} == {"systemd-timesyncd", "pints"}
 
 
-def test_dpkg_alone_refuses_a_second_daemon(machine: Machine) -> None:
-    machine.apt("install", DEPENDENCIES)
+def test_dpkg_alone_refuses_a_second_daemon(machine_with: With) -> None:
+    machine = machine_with(DEPENDENCIES)
     machine.run(f"! dpkg --install {DEB} 2>/dev/null")
     assert daemons(machine) == {"systemd-timesyncd"}
 
 
-def test_another_takes_over_from_it(machine: Machine) -> None:
+def test_another_takes_over_from_it(machine_with: With) -> None:
     """Nobody is locked in, and the state is there for the way back."""
-    machine.apt("install", DEB)
+    machine = machine_with(DEB)
     machine.run(f"echo saved >{SAVED}")
     machine.told()
     machine.apt("install", "systemd-timesyncd")
@@ -102,8 +103,8 @@ def test_another_takes_over_from_it(machine: Machine) -> None:
 # --- what is there then -----------------------------------------------------------------------
 
 
-def test_it_works_as_it_is(machine: Machine) -> None:
-    machine.apt("install", DEB)
+def test_it_works_as_it_is(machine_with: With) -> None:
+    machine = machine_with(DEB)
     assert "/etc/pints/pints.toml: good" in machine.run("pints check-config")
     assert "witnesses  5, of which 3 must agree" in machine.run("pints check-config")
     machine.run("pints restore --dry-run")
@@ -119,19 +120,21 @@ def test_it_works_as_it_is(machine: Machine) -> None:
                 machine.run(f"test -e {word}")
 
 
-def test_the_build_epoch_is_the_changelogs(machine: Machine) -> None:
-    machine.apt("install", DEB)
+def test_the_build_epoch_is_the_changelogs(machine_with: With) -> None:
+    machine = machine_with(DEB)
     said = machine.run("cat /usr/lib/python3/dist-packages/pints/BUILD_EPOCH")
-    changelog = "/src/debian/changelog"
-    dated = machine.run(f"date +%s -d \"$(sed -n 's/^ -- .*>  //p' {changelog} | head -n 1)\"")
-    assert said == dated
+    dated = re.findall(r"^ -- .*>  (.*)$", CHANGELOG, re.M)[0]
+    assert int(said) == email.utils.parsedate_to_datetime(dated).timestamp()
 
 
 # --- upgrade ----------------------------------------------------------------------------------
 
 
-def test_an_upgrade_keeps_all_and_restarts_the_daemon_alone(machine: Machine) -> None:
-    machine.apt("install", DEB)
+def test_an_upgrade_keeps_all_and_restarts_the_daemon_alone(
+    machine_with: With, next_package: Path
+) -> None:
+    machine = machine_with(DEB)
+    put_out(next_package, machine.tree)
     machine.run(
         f"echo saved >{SAVED}; echo belief >/run/pints/belief\n"
         "echo '[state]' >/etc/pints/conf.d/mine.toml\n"
@@ -149,8 +152,11 @@ def test_an_upgrade_keeps_all_and_restarts_the_daemon_alone(machine: Machine) ->
     assert (machine.accounts(), machine.enabled()) == (accounts, enabled)
 
 
-def test_an_upgrade_does_not_enable_what_was_disabled(machine: Machine) -> None:
-    machine.apt("install", DEB)
+def test_an_upgrade_does_not_enable_what_was_disabled(
+    machine_with: With, next_package: Path
+) -> None:
+    machine = machine_with(DEB)
+    put_out(next_package, machine.tree)
     machine.run("systemctl disable pints.service")
     before = machine.enabled()
     assert not before & {"pints.service", "pints-wait.service"}, "they go together"
@@ -161,8 +167,8 @@ def test_an_upgrade_does_not_enable_what_was_disabled(machine: Machine) -> None:
 # --- remove and purge -------------------------------------------------------------------------
 
 
-def test_removed_it_leaves_state_and_configuration(machine: Machine) -> None:
-    machine.apt("install", DEB)
+def test_removed_it_leaves_state_and_configuration(machine_with: With) -> None:
+    machine = machine_with(DEB)
     machine.run(f"echo saved >{SAVED}")
     before = machine.run("cat /etc/pints/pints.toml")
     machine.told()
@@ -180,8 +186,9 @@ def test_removed_it_leaves_state_and_configuration(machine: Machine) -> None:
     assert machine.run(f"cat {SAVED}") == "saved\n"
 
 
-def test_purged_it_leaves_nothing(machine: Machine, packages: Path) -> None:
-    machine.apt("install", DEPENDENCIES)
+def test_purged_it_leaves_nothing(machine_with: With, next_package: Path) -> None:
+    machine = machine_with(DEPENDENCIES)
+    put_out(next_package, machine.tree)
     # Groups of devices, which others use, too, stay when they have been made.
     machine.run("groupadd -f -r i2c; groupadd -f -r gpio")
     machine.apt("remove", "systemd-timesyncd")
@@ -205,9 +212,9 @@ def test_purged_it_leaves_nothing(machine: Machine, packages: Path) -> None:
     assert machine.enabled() == enabled
 
 
-def test_purged_it_hands_back_what_is_the_machines(machine: Machine) -> None:
+def test_purged_it_hands_back_what_is_the_machines(machine_with: With) -> None:
     """systemd's own saved clock, and drop-ins that are the administrator's own files."""
-    machine.apt("install", DEB)
+    machine = machine_with(DEB)
     machine.run(
         """
         mkdir -p /etc/systemd/system/pints.service.d /var/lib/systemd/timesync

@@ -4,6 +4,7 @@ Only one thing is not real: nothing may set this machine's clock, so where the s
 works on a copy of it (`--no-clock`).
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -12,20 +13,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pints import __version__
-from tests.conftest import PEERS, absent
-from tests.machine import Completed, Machine, booted, listing, make_tree, within
+from tests.conftest import absent
+from tests.package.conftest import DEPENDENCIES
+from tests.package.machine import Running, booted
+from tests.package.tree import ROOT, Completed, Tree, changes, contents, once, overlay, prepared
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 CLONE = (
     "install.sh", "pyproject.toml", "hatch_build.py", "LICENSE",
-    "docs", "drivers", "etc", "pints", "systemd",
+    "debian", "docs", "drivers", "etc", "installer", "pints", "systemd",
 )  # fmt: skip
 KEPT = {"etc/pints", "etc/pints/conf.d", "etc/pints/pints.toml"}
 KEPT |= {"var/lib/pints", "var/lib/pints/time"}
@@ -33,37 +36,24 @@ KEPT |= {"var/lib/pints", "var/lib/pints/time"}
 USERS = {"etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"}
 NEEDED = ("cryptography>=43", "pyOpenSSL>=25", "service-identity>=24", "hatchling>=1.25")
 
-Listing = dict[str, tuple[object, ...]]
-
 
 @pytest.fixture(scope="session")
 def wheels() -> Callable[[str], Path]:
     """What pip would fetch, fetched once, for a version of Python."""
 
-    def fetch(python: str) -> Path:
-        folder = PEERS.parent / "wheels" / python
-        if not folder.exists():
-            half = folder.with_name(f"{python}.half")
-            shutil.rmtree(half, ignore_errors=True)
-            pip = [sys.executable, "-m", "pip", "download", "-q", "-d", str(half)]
-            choice = ["--python-version", python, "--only-binary", ":all:"]
-            subprocess.run([*pip, *choice, *NEEDED], check=True)
-            half.rename(folder)
-        return folder
+    def fetch(python: str, folder: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "download", "-q", "-d", str(folder)]
+        choice = ["--python-version", python, "--only-binary", ":all:"]
+        subprocess.run([*pip, *choice, *NEEDED], check=True)
 
-    return fetch
-
-
-@pytest.fixture(scope="session")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Debian 13 as it was before anything was installed."""
-    return make_tree("trixie", tmp_path_factory.mktemp("debian"))
+    return lambda python: once(f"wheels-{python}", partial(fetch, python))
 
 
 @pytest.fixture
-def tree(debian: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    return copy(debian, tmp_path / "tree")
+def tree(debian: Callable[[str], Path]) -> Iterator[Tree]:
+    """Debian 13 as it was before anything was installed."""
+    with overlay(debian("trixie")) as tree:
+        yield tree
 
 
 @pytest.fixture(scope="session")
@@ -72,23 +62,18 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_clone(tmp_path_factory.mktemp("clone") / "pints")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def installed(
-    debian: Path,
-    clone: Path,
-    wheels: Callable[[str], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """Debian 13 with pints; not to be changed."""
-    tree = copy(debian, tmp_path_factory.mktemp("installed") / "tree")
-    done = install(clone, "--root", tree, "--wheels", wheels("3.13"))
-    assert done.returncode == 0, done.stderr
-    return tree
+    debian: Callable[[str], Path], clone: Path, wheels: Callable[[str], Path]
+) -> Iterator[Tree]:
+    """Debian 13 with pints."""
 
+    def put(tree: Tree) -> None:
+        done = install(clone, "--root", tree, "--wheels", wheels("3.13"))
+        assert done.returncode == 0, done.stderr
 
-def copy(tree: Path, to: Path) -> Path:
-    subprocess.run(["cp", "-a", "--reflink=auto", str(tree), str(to)], check=True)
-    return to
+    with overlay(*prepared("installed", put, debian("trixie"))) as tree:
+        yield tree
 
 
 def copy_clone(to: Path) -> Path:
@@ -109,12 +94,7 @@ def install(clone: Path, *words: object, **environment: str) -> Completed:
     )  # fmt: skip
 
 
-def changes(before: Listing, after: Listing) -> set[str]:
-    """Paths that are new, gone or different."""
-    return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-
-
-def units(tree: Path) -> dict[str, str]:
+def units(tree: Tree) -> dict[str, str]:
     folder = tree / "etc/systemd/system"
     return {path.name: path.read_text() for path in folder.glob("pints*") if path.is_file()}
 
@@ -122,8 +102,8 @@ def units(tree: Path) -> dict[str, str]:
 # --- what is installed ------------------------------------------------------------------------
 
 
-def test_a_dry_run_shows_every_step_and_does_nothing(tree: Path, clone: Path) -> None:
-    before, source = listing(tree), listing(clone)
+def test_a_dry_run_shows_every_step_and_does_nothing(tree: Tree, clone: Path) -> None:
+    before, source = tree.listing(), contents(clone)
     done = install(clone, "--root", tree, "--dry-run")
     assert done.returncode == 0, done.stderr
     for step in (
@@ -131,27 +111,27 @@ def test_a_dry_run_shows_every_step_and_does_nothing(tree: Path, clone: Path) ->
         "enable pints.service", "disable systemd-timesyncd.service", "nothing was done",
     ):  # fmt: skip
         assert step in done.stdout
-    assert not changes(before, listing(tree))
-    assert not changes(source, listing(clone))
+    assert not changes(before, tree.listing())
+    assert not changes(source, contents(clone))
 
 
-def test_the_program_runs(installed: Path) -> None:
+def test_the_program_runs(installed: Tree) -> None:
     for name in ("/opt/pints/bin/pints", "pints"):
-        assert within(installed, name, "--version").stdout == f"pints {__version__}\n"
-    assert "good" in within(installed, "pints", "check-config").stdout
+        assert installed.run(name, "--version").stdout == f"pints {__version__}\n"
+    assert "good" in installed.run("pints", "check-config").stdout
     default = (ROOT / "etc/pints.toml").read_bytes()
     assert (installed / "etc/pints/pints.toml").read_bytes() == default
 
 
-def test_early_boot_starts_by_the_units_own_words(installed: Path) -> None:
+def test_early_boot_starts_by_the_units_own_words(installed: Tree) -> None:
     (line,) = re.findall(r"^ExecStart=(.*)$", units(installed)["pints-restore.service"], re.M)
-    done = within(installed, *line.split(), "--dry-run")
+    done = installed.run(*line.split(), "--dry-run")
     assert re.search(r"^pints restore: clock \S+ is not below \S+ \(.*\): kept$", done.stderr, re.M)
     # What cannot be run so would be seen: the build epoch lies beside it.
     assert (installed / line.split()[-1].lstrip("/")).with_name("BUILD_EPOCH").exists()
 
 
-def test_nothing_leads_to_where_the_debian_package_lies(installed: Path) -> None:
+def test_nothing_leads_to_where_the_debian_package_lies(installed: Tree) -> None:
     share = installed / "opt/pints/share"
     files = [*(installed / "etc").rglob("*pints*"), *share.rglob("*.conf")]
     texts = [path.read_text() for path in files if path.is_file() and not path.is_symlink()]
@@ -160,38 +140,38 @@ def test_nothing_leads_to_where_the_debian_package_lies(installed: Path) -> None
         assert not re.search(r"/usr/bin/pints|dist-packages|/usr/share/(doc/)?pints", text)
 
 
-def test_what_units_start_is_there(installed: Path) -> None:
+def test_what_units_start_is_there(installed: Tree) -> None:
     lines = re.findall(r"^Exec\w+=(.*)$", "\n".join(units(installed).values()), re.M)
     assert len(lines) >= 4
     for path in re.findall(r"(?<!\w)/(?:bin|usr|opt)/[\w./-]+", "\n".join(lines)):
-        assert within(installed, "test", "-e", path, check=False).returncode == 0, path
+        assert installed.run("test", "-e", path, check=False).returncode == 0, path
 
 
-def test_systemd_finds_nothing_wrong(installed: Path) -> None:
+def test_systemd_finds_nothing_wrong(installed: Tree) -> None:
     paths = [f"/etc/systemd/system/{name}" for name in units(installed)]
-    done = within(installed, "systemd-analyze", "verify", "--man=no", *paths)
+    done = installed.run("systemd-analyze", "verify", "--man=no", *paths)
     assert "pints" not in done.stderr
 
 
-def test_every_drop_in_is_offered(installed: Path) -> None:
+def test_every_drop_in_is_offered(installed: Tree) -> None:
     offered = {path.name for path in (installed / "opt/pints/share/pints.service.d").iterdir()}
     assert offered == {path.name for path in (ROOT / "systemd/pints.service.d").iterdir()}
     assert "serve.conf" in offered
 
 
-def test_it_is_started_at_boot_and_nothing_beside_it(installed: Path) -> None:
+def test_it_is_started_at_boot_and_nothing_beside_it(installed: Tree) -> None:
     def state(unit: str) -> str:
-        return within(installed, "systemctl", "is-enabled", unit, check=False).stdout.strip()
+        return installed.run("systemctl", "is-enabled", unit, check=False).stdout.strip()
 
     for unit in ("pints.service", "pints-restore.service", "pints-wait.service"):
         assert state(unit) == "enabled"
     assert state("systemd-timesyncd.service") == "disabled"
 
 
-def test_others_can_read_it_and_nobody_can_write_it(installed: Path) -> None:
-    user = within(installed, "id", "-un", "pints").stdout.strip()
+def test_others_can_read_it_and_nobody_can_write_it(installed: Tree) -> None:
+    user = installed.run("id", "-un", "pints").stdout.strip()
     run = ["setpriv", f"--reuid={user}", "--regid=pints", "--clear-groups"]
-    assert within(installed, *run, "/opt/pints/bin/pints", "check-config").stdout
+    assert installed.run(*run, "/opt/pints/bin/pints", "check-config").stdout
     for path in (installed / "opt/pints").rglob("*"):
         status = path.lstat()
         assert status.st_uid == 0
@@ -199,26 +179,26 @@ def test_others_can_read_it_and_nobody_can_write_it(installed: Path) -> None:
 
 
 def test_debian_12_as_well(
-    clone: Path, wheels: Callable[[str], Path], tmp_path: Path
-) -> None:  # fmt: skip
-    tree = make_tree("bookworm", tmp_path)
-    before = listing(tree)
-    done = install(clone, "--root", tree, "--wheels", wheels("3.11"))
-    assert done.returncode == 0, done.stderr
-    assert within(tree, "pints", "--version").stdout == f"pints {__version__}\n"
-    test_early_boot_starts_by_the_units_own_words(tree)
-    assert install(clone, "--root", tree, "--purge").returncode == 0
-    assert not changes(before, listing(tree))
+    debian: Callable[[str], Path], clone: Path, wheels: Callable[[str], Path]
+) -> None:
+    with overlay(debian("bookworm")) as tree:
+        before = tree.listing()
+        done = install(clone, "--root", tree, "--wheels", wheels("3.11"))
+        assert done.returncode == 0, done.stderr
+        assert tree.run("pints", "--version").stdout == f"pints {__version__}\n"
+        test_early_boot_starts_by_the_units_own_words(tree)
+        assert install(clone, "--root", tree, "--purge").returncode == 0
+        assert not changes(before, tree.listing())
 
 
 def test_dhcp_clients_and_no_sysusers(
-    tree: Path, clone: Path, wheels: Callable[[str], Path]
+    tree: Tree, clone: Path, wheels: Callable[[str], Path]
 ) -> None:
     """Hooks go where there is somebody to call them; the user is made by whatever there is."""
     (tree / "usr/bin/systemd-sysusers").unlink()
     folder = tree / "etc/NetworkManager/dispatcher.d"
     folder.mkdir(parents=True)
-    before = listing(tree)
+    before = tree.listing()
     done = install(clone, "--root", tree, "--wheels", wheels("3.13"))
     assert done.returncode == 0, done.stderr
     hook = folder / "50-pints"
@@ -226,15 +206,17 @@ def test_dhcp_clients_and_no_sysusers(
     assert re.search(r"/opt/pints/lib/python3/site-packages/pints/dhcp\.py", hook.read_text())
     assert not (tree / "usr/lib/dhcpcd").exists()
     assert (tree / "opt/pints/lib/python3/site-packages/pints/dhcp.py").exists()
-    entry = within(tree, "getent", "passwd", "pints").stdout
+    entry = tree.run("getent", "passwd", "pints").stdout
     assert entry.endswith(":/var/lib/pints:/usr/sbin/nologin\n")
     assert install(clone, "--root", tree, "--purge").returncode == 0
-    assert not changes(before, listing(tree))
+    assert not changes(before, tree.listing())
 
 
-def test_cryptography_of_debian(tmp_path: Path, clone: Path, wheels: Callable[[str], Path]) -> None:
+def test_cryptography_of_debian(
+    tree: Tree, tmp_path: Path, clone: Path, wheels: Callable[[str], Path]
+) -> None:
     """What a Pi Zero does, for which there is no ready-made one."""
-    tree = make_tree("trixie", tmp_path, "python3-openssl", "python3-service-identity")
+    tree.run("apt-get", "-qy", "install", *DEPENDENCIES.split())
     only = tmp_path / "wheels"
     only.mkdir()
     for wheel in wheels("3.13").iterdir():
@@ -244,49 +226,44 @@ def test_cryptography_of_debian(tmp_path: Path, clone: Path, wheels: Callable[[s
     done = install(clone, *words, SOURCE_DATE_EPOCH="1790000000")
     assert done.returncode == 0, done.stderr
     where = "import cryptography, pints; print(cryptography.__file__, pints.__file__)"
-    found = within(tree, "/opt/pints/bin/python", "-c", where).stdout
+    found = tree.run("/opt/pints/bin/python", "-c", where).stdout
     assert found.startswith("/usr/lib/python3/dist-packages/cryptography/")
     assert "/opt/pints/" in found
     # And the build epoch is what whoever builds an image said (docs/images.md).
     epoch = "from pints import restore; print(restore.build_epoch() // 10**9)"
-    assert within(tree, "/opt/pints/bin/python", "-c", epoch).stdout == "1790000000\n"
+    assert tree.run("/opt/pints/bin/python", "-c", epoch).stdout == "1790000000\n"
 
 
 # --- again, and back --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def copied(installed: Path, tmp_path: Path) -> Path:
-    return copy(installed, tmp_path / "tree")
-
-
-def test_again_upgrades(copied: Path, clone: Path, wheels: Callable[[str], Path]) -> None:
-    config = copied / "etc/pints/pints.toml"
+def test_again_upgrades(installed: Tree, clone: Path, wheels: Callable[[str], Path]) -> None:
+    config = installed / "etc/pints/pints.toml"
     config.write_text("[state]\nsave_interval = 7200\n")
-    stopped = (copied / "opt/pints/stopped").read_text()
-    before = listing(copied)
-    old = (copied / "opt/pints/current").readlink()
+    stopped = (installed / "opt/pints/stopped").read_text()
+    before = installed.listing()
+    old = (installed / "opt/pints/current").readlink()
     # A file that an older version had.
-    gone = copied / "etc/systemd/system/pints-older.service"
+    gone = installed / "etc/systemd/system/pints-older.service"
     gone.write_text("[Unit]\n")
-    with (copied / "opt/pints/manifest").open("a") as manifest:
+    with (installed / "opt/pints/manifest").open("a") as manifest:
         manifest.write("file /etc/systemd/system/pints-older.service\n")
-    done = install(clone, "--root", copied, "--wheels", wheels("3.13"))
+    done = install(clone, "--root", installed, "--wheels", wheels("3.13"))
     assert done.returncode == 0, done.stderr
-    assert within(copied, "pints", "--version").stdout == f"pints {__version__}\n"
-    assert (copied / "opt/pints/current").readlink() != old
-    assert not (copied / "opt/pints" / old).exists()
+    assert installed.run("pints", "--version").stdout == f"pints {__version__}\n"
+    assert (installed / "opt/pints/current").readlink() != old
+    assert not (installed / "opt/pints" / old).exists()
     assert config.read_text() == "[state]\nsave_interval = 7200\n"
-    assert (copied / "opt/pints/stopped").read_text() == stopped
-    outside = {p for p in changes(before, listing(copied)) if not p.startswith("opt/pints")}
+    assert (installed / "opt/pints/stopped").read_text() == stopped
+    outside = {p for p in changes(before, installed.listing()) if not p.startswith("opt/pints")}
     assert not outside
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_was_interrupted_can_be_repeated(
-    number: signal.Signals, tree: Path, clone: Path, wheels: Callable[[str], Path]
+    number: signal.Signals, tree: Tree, clone: Path, wheels: Callable[[str], Path]
 ) -> None:
-    before = listing(tree)
+    before = tree.listing()
     command = list(
         map(str, ["sh", clone / "install.sh", "--root", tree, "--wheels", wheels("3.13")])
     )
@@ -301,72 +278,80 @@ def test_what_was_interrupted_can_be_repeated(
         assert b"run it again" in complaint
     done = install(clone, "--root", tree, "--wheels", wheels("3.13"))
     assert done.returncode == 0, done.stderr
-    assert within(tree, "pints", "check-config").returncode == 0
+    assert tree.run("pints", "check-config").returncode == 0
     assert install(clone, "--root", tree, "--purge").returncode == 0
-    assert not changes(before, listing(tree))
+    assert not changes(before, tree.listing())
 
 
 def test_a_version_that_does_not_start_replaces_nothing(
-    copied: Path, tmp_path: Path, wheels: Callable[[str], Path]
+    installed: Tree, tmp_path: Path, wheels: Callable[[str], Path]
 ) -> None:
     broken = copy_clone(tmp_path / "broken")
     (broken / "pints/cli/__init__.py").write_text("raise SystemExit('broken')\n")
-    done = install(broken, "--root", copied, "--wheels", wheels("3.13"))
+    done = install(broken, "--root", installed, "--wheels", wheels("3.13"))
     assert done.returncode == 1
     assert done.stderr == "install.sh: the program does not start: broken\n"
-    assert within(copied, "pints", "--version").stdout == f"pints {__version__}\n"
+    assert installed.run("pints", "--version").stdout == f"pints {__version__}\n"
 
 
 def test_a_configuration_that_the_new_version_refuses_is_said_first(
-    copied: Path, clone: Path, wheels: Callable[[str], Path]
+    installed: Tree, clone: Path, wheels: Callable[[str], Path]
 ) -> None:
-    (copied / "etc/pints/pints.toml").write_text("[bootstrap]\nwitnesses = 1\n")
-    link = (copied / "opt/pints/current").readlink()
-    done = install(clone, "--root", copied, "--wheels", wheels("3.13"))
+    (installed / "etc/pints/pints.toml").write_text("[bootstrap]\nwitnesses = 1\n")
+    link = (installed / "opt/pints/current").readlink()
+    done = install(clone, "--root", installed, "--wheels", wheels("3.13"))
     assert done.returncode == 1
     assert "/etc/pints/pints.toml" in done.stderr
     assert "'witnesses'" in done.stderr
-    assert (copied / "opt/pints/current").readlink() == link
+    assert (installed / "opt/pints/current").readlink() == link
 
 
-def test_uninstalling_leaves_state_and_configuration(
-    debian: Path, copied: Path, clone: Path
-) -> None:
-    (copied / "var/lib/pints/time").write_text("kept\n")
-    drop_ins = copied / "etc/systemd/system/pints.service.d"
+def test_uninstalling_leaves_state_and_configuration(installed: Tree, clone: Path) -> None:
+    (installed / "var/lib/pints/time").write_text("kept\n")
+    drop_ins = installed / "etc/systemd/system/pints.service.d"
     drop_ins.mkdir()
     (drop_ins / "serve.conf").symlink_to("/opt/pints/share/pints.service.d/serve.conf")
-    done = install(clone, "--root", copied, "--uninstall")
+    done = install(clone, "--root", installed, "--uninstall")
     assert done.returncode == 0, done.stderr
     # Whatever was switched off is enabled by the very links it had.
-    assert changes(listing(debian), listing(copied)) == KEPT | USERS
-    assert (copied / "var/lib/pints/time").exists()
-    assert within(copied, "id", "pints").returncode == 0
+    assert set(installed.listing()) == KEPT | USERS
+    assert (installed / "var/lib/pints/time").exists()
+    assert installed.run("id", "pints").returncode == 0
 
 
 @pytest.mark.parametrize("steps", [["--purge"], ["--uninstall", "--purge"]])
-def test_purged_nothing_is_left(steps: list[str], debian: Path, copied: Path, clone: Path) -> None:
-    (copied / "var/lib/pints/sessions").mkdir()
+def test_purged_nothing_is_left(steps: list[str], installed: Tree, clone: Path) -> None:
+    (installed / "var/lib/pints/sessions").mkdir()
     for step in steps:
-        assert install(clone, "--root", copied, step).returncode == 0
-    assert not changes(listing(debian), listing(copied))
+        assert install(clone, "--root", installed, step).returncode == 0
+    assert not set(installed.listing())
 
 
-def test_a_dry_run_of_uninstalling_does_nothing(installed: Path, clone: Path) -> None:
-    before = listing(installed)
+@pytest.mark.parametrize("state", ["whole", "without its environment"])
+def test_it_is_removed_without_a_clone(state: str, installed: Tree) -> None:
+    if state != "whole":
+        shutil.rmtree(installed / "opt/pints/a")
+    refused(install(installed / "opt/pints", "--root", installed), "is no clone of pints")
+    done = install(installed / "opt/pints", "--root", installed, "--purge")
+    assert done.returncode == 0, done.stderr
+    assert not set(installed.listing())
+
+
+def test_a_dry_run_of_uninstalling_does_nothing(installed: Tree, clone: Path) -> None:
+    before = installed.listing()
     done = install(clone, "--root", installed, "--purge", "--dry-run")
     assert done.returncode == 0
     assert "rm -rf" in done.stdout
     assert "userdel pints" in done.stdout
-    assert not changes(before, listing(installed))
+    assert not changes(before, installed.listing())
 
 
-def test_uninstalling_what_is_not_there_is_no_error(tree: Path, clone: Path) -> None:
-    before = listing(tree)
+def test_uninstalling_what_is_not_there_is_no_error(tree: Tree, clone: Path) -> None:
+    before = tree.listing()
     done = install(clone, "--root", tree, "--uninstall")
     assert done.returncode == 0
     assert "nothing is installed" in done.stdout
-    assert not changes(before, listing(tree))
+    assert not changes(before, tree.listing())
 
 
 # --- what can be wrong ------------------------------------------------------------------------
@@ -406,7 +391,7 @@ def absent_unless_root() -> None:
         absent("this needs root")
 
 
-def test_no_clone(tmp_path: Path, tree: Path) -> None:
+def test_no_clone(tmp_path: Path, tree: Tree) -> None:
     shutil.copy(ROOT / "install.sh", tmp_path)
     refused(install(tmp_path, "--root", tree), "is no clone of pints")
 
@@ -416,12 +401,12 @@ def test_no_systemd(clone: Path, tmp_path: Path) -> None:
     refused(install(clone, "--root", tmp_path), "no systemd")
 
 
-def test_no_python(clone: Path, tree: Path) -> None:
+def test_no_python(clone: Path, tree: Tree) -> None:
     (tree / "usr/bin/python3").unlink()
     refused(install(clone, "--root", tree), "apt install python3")
 
 
-def test_python_of_long_ago(clone: Path, tree: Path) -> None:
+def test_python_of_long_ago(clone: Path, tree: Tree) -> None:
     """The interpreter that is there, saying that it is 3.9."""
     python = tree / "usr/bin/python3"
     python.unlink()
@@ -433,20 +418,23 @@ def test_python_of_long_ago(clone: Path, tree: Path) -> None:
     refused(install(clone, "--root", tree), "older than 3.11")
 
 
-def test_no_venv(clone: Path, tree: Path) -> None:
+def test_no_venv(clone: Path, tree: Tree) -> None:
     shutil.rmtree(tree / "usr/lib/python3.13/ensurepip")
     refused(install(clone, "--root", tree), "apt install python3-venv")
 
 
-def test_no_index(clone: Path, tree: Path) -> None:
-    before = listing(tree)
+def test_no_index(clone: Path, tree: Tree) -> None:
+    before = tree.listing()
     done = install(clone, "--root", tree, PIP_INDEX_URL="http://127.0.0.1:9/")
     refused(done, "cannot reach its index", "--wheels")
-    assert {p for p in changes(before, listing(tree)) if not p.startswith("opt/pints")} == set()
+    assert {p for p in changes(before, tree.listing()) if not p.startswith("opt/pints")} == set()
+    # Half an installation is removed by its own copy.
+    assert install(tree / "opt/pints", "--root", tree, "--purge").returncode == 0
+    assert not changes(before, tree.listing())
 
 
 def test_no_package_for_this_machine(
-    clone: Path, tree: Path, tmp_path: Path, wheels: Callable[[str], Path]
+    clone: Path, tree: Tree, tmp_path: Path, wheels: Callable[[str], Path]
 ) -> None:
     few = tmp_path / "few"
     shutil.copytree(wheels("3.13"), few)
@@ -456,12 +444,12 @@ def test_no_package_for_this_machine(
     refused(done, "no ready-made package", "cryptography", "--debian-packages")
 
 
-def test_debian_packages_that_are_not_there(clone: Path, tree: Path) -> None:
+def test_debian_packages_that_are_not_there(clone: Path, tree: Tree) -> None:
     done = install(clone, "--root", tree, "--debian-packages")
     refused(done, "apt install python3-openssl")
 
 
-def test_a_pi_zero_asks_debian_or_its_own_registry(clone: Path, tree: Path) -> None:
+def test_a_pi_zero_asks_debian_or_its_own_registry(clone: Path, tree: Tree) -> None:
     uname = tree / "usr/bin/uname"
     uname.write_text("#!/bin/sh\necho armv6l\n")
     refused(install(clone, "--root", tree), "apt install python3-openssl")
@@ -473,7 +461,7 @@ def test_a_pi_zero_asks_debian_or_its_own_registry(clone: Path, tree: Path) -> N
 
 
 def test_something_else_of_that_name(
-    clone: Path, tree: Path, wheels: Callable[[str], Path]
+    clone: Path, tree: Tree, wheels: Callable[[str], Path]
 ) -> None:
     """Another project on the package registry is called pints, too."""
     other = tree / "usr/local/bin/pints"
@@ -483,16 +471,18 @@ def test_something_else_of_that_name(
     assert other.read_text() == "#!/bin/sh\n"
 
 
-def test_beside_the_debian_package(clone: Path, tree: Path) -> None:
+def test_beside_the_debian_package(clone: Path, tree: Tree) -> None:
     (tree / "usr/lib/systemd/system/pints.service").write_text("[Unit]\n")
     refused(install(clone, "--root", tree), "Debian package", "apt remove pints")
 
 
-def test_two_at_a_time(clone: Path, tree: Path) -> None:
-    with subprocess.Popen(["flock", str(tree / "opt"), "sleep", "60"]) as other:
-        time.sleep(0.5)
+def test_two_at_a_time(clone: Path, tree: Tree) -> None:
+    folder = os.open(tree / "opt", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         refused(install(clone, "--root", tree), "another install.sh")
-        other.kill()
+    finally:
+        os.close(folder)
 
 
 # --- on a machine that runs -------------------------------------------------------------------
@@ -522,7 +512,7 @@ ExecStart=/opt/pints/bin/pints run --no-ke-server --no-clock
 
 
 @pytest.fixture
-def machine(tree: Path, clone: Path, wheels: Callable[[str], Path]) -> Iterator[Machine]:
+def machine(tree: Tree, clone: Path, wheels: Callable[[str], Path]) -> Iterator[Running]:
     """It runs; `/srv/pints` is a clone, another time service runs."""
     shutil.copytree(clone, tree / "srv/pints")
     shutil.copytree(wheels("3.13"), tree / "root/wheels")
@@ -530,18 +520,18 @@ def machine(tree: Path, clone: Path, wheels: Callable[[str], Path]) -> Iterator[
     drop_ins = tree / "etc/systemd/system/pints.service.d"
     drop_ins.mkdir()
     (drop_ins / "copy.conf").write_text(COPY)
-    within(tree, "systemctl", "enable", "chrony.service")
+    tree.run("systemctl", "enable", "chrony.service")
     with booted(tree) as machine:
         assert machine.active("chrony")
         yield machine
 
 
-def install_there(machine: Machine, *words: str) -> Completed:
+def install_there(machine: Running, *words: str) -> Completed:
     script = "/srv/pints/install.sh"
     return machine.run("sh", script, "--wheels", "/root/wheels", *words, check=False)
 
 
-def test_the_clock_is_handed_over_and_given_back(machine: Machine) -> None:
+def test_the_clock_is_handed_over_and_given_back(machine: Running) -> None:
     anybody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     shown = machine.run(*anybody, "sh", "/srv/pints/install.sh", "--dry-run").stdout
     assert "systemctl stop chrony.service" in shown
@@ -574,14 +564,13 @@ def test_the_clock_is_handed_over_and_given_back(machine: Machine) -> None:
 READ_ONLY = "mount --bind /var/lib /var/lib && mount -o remount,bind,ro /var/lib"
 
 
-def test_a_root_that_is_read_only_from_its_first_boot(installed: Path, tmp_path: Path) -> None:
+def test_a_root_that_is_read_only_from_its_first_boot(installed: Tree) -> None:
     """docs/images.md: nothing is saved, which is said, and everything works."""
-    tree = copy(installed, tmp_path / "tree")
-    drop_ins = tree / "etc/systemd/system/pints.service.d"
+    drop_ins = installed / "etc/systemd/system/pints.service.d"
     drop_ins.mkdir()
     (drop_ins / "copy.conf").write_text(COPY)
-    within(tree, "systemctl", "disable", "pints.service")
-    with booted(tree) as machine:
+    installed.run("systemctl", "disable", "pints.service")
+    with booted(installed) as machine:
         machine.run("sh", "-c", READ_ONLY)
         machine.run("systemctl", "start", "pints")
         assert machine.active("pints")
@@ -591,8 +580,10 @@ def test_a_root_that_is_read_only_from_its_first_boot(installed: Path, tmp_path:
 
 
 @pytest.mark.parametrize("where", ["missing", "in memory"])
-def test_a_state_folder_that_is(where: str, installed: Path, tmp_path: Path) -> None:
-    tree = copy(installed, tmp_path / "tree")
+def test_a_state_folder_that_is(where: str, installed: Tree, tmp_path: Path) -> None:
+    # On a disk: an overlay forgets, too.
+    tree = tmp_path / "tree"
+    subprocess.run(["cp", "-a", installed.path, tree], check=True)
     drop_ins = tree / "etc/systemd/system/pints.service.d"
     drop_ins.mkdir()
     (drop_ins / "copy.conf").write_text(COPY)
@@ -615,7 +606,7 @@ def test_a_state_folder_that_is(where: str, installed: Path, tmp_path: Path) -> 
         pytest.param("", id="may not set the clock"),
     ],
 )
-def test_where_pints_does_not_start_the_other_one_runs_on(machine: Machine, why_not: str) -> None:
+def test_where_pints_does_not_start_the_other_one_runs_on(machine: Running, why_not: str) -> None:
     drop_ins = machine.tree / "etc/systemd/system/pints.service.d"
     good = (drop_ins / "copy.conf").read_text()
     (drop_ins / "copy.conf").write_text(why_not)
@@ -632,7 +623,7 @@ def test_where_pints_does_not_start_the_other_one_runs_on(machine: Machine, why_
     assert not (machine.tree / "root/two").exists()
 
 
-def test_a_new_version_that_fails_as_a_service_gives_way_to_the_old(machine: Machine) -> None:
+def test_a_new_version_that_fails_as_a_service_gives_way_to_the_old(machine: Running) -> None:
     assert install_there(machine).returncode == 0
     daemon = machine.tree / "srv/pints/pints/daemon.py"
     daemon.write_text(daemon.read_text() + "\nraise SystemExit('broken')\n")

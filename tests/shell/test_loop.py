@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from pints.shell import loop as loop_module
-from pints.shell.loop import Loop
+from pints.shell.loop import Alarm, Loop
 from pints.shell.software_clock import SoftwareClock
-from pints.timescale import Boot, Instant
+from pints.timescale import NS, Boot, Instant
 
 
 class Timebase:
@@ -96,6 +96,38 @@ def test_a_timer_set_by_a_timer_waits_for_the_next_round(loop: Loop, timebase: T
     loop.run_once()
     assert ran == [1, 2]
     assert poll.timeouts == [0, 0]
+
+
+def test_an_alarm_keeps_only_the_last_call(loop: Loop, timebase: Timebase) -> None:
+    poll = timed(loop, timebase)
+    alarm = Alarm(loop)
+    ran: list[str] = []
+    alarm.set(1.0, lambda: ran.append("first"))
+    alarm.set_at(Boot(2 * NS), lambda: ran.append("second"))
+    assert (alarm.due, len(loop._timers)) == (2 * NS, 1)
+    loop.run_once()
+    assert (ran, poll.timeouts, alarm.due) == (["second"], [2000], None)
+    alarm.set(0.5, lambda: ran.append("third"))
+    assert len(loop._timers) == 1
+    alarm.stop()
+    alarm.stop()
+    assert (alarm.due, loop._timers) == (None, [])
+
+
+def test_an_alarm_that_goes_off_may_be_set_again(loop: Loop, timebase: Timebase) -> None:
+    timed(loop, timebase)
+    alarm = Alarm(loop)
+    seen: list[Boot | None] = []
+
+    def again() -> None:
+        seen.append(alarm.due)
+        alarm.set(1.0, again)
+
+    alarm.set(1.0, again)
+    loop.run_once()
+    assert (seen, alarm.due) == ([None], 2 * NS)
+    loop.run_once()
+    assert (seen, alarm.due) == ([None, None], 3 * NS)
 
 
 def test_descriptors(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:

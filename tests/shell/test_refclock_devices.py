@@ -15,7 +15,7 @@ from pints.shell.attempts import Attempts
 from pints.shell.loop import Loop
 from pints.shell.refclock_devices import REOPEN, UNTOLD, Devices
 from pints.shell.software_clock import SoftwareClock
-from pints.timescale import NS, Instant
+from pints.timescale import NS, Boot, Instant
 from tests.shell.test_loop import Poll, Timebase
 
 CONFIG = RefclockConfig("silent", "x")
@@ -144,3 +144,24 @@ def test_one_that_wakes_nobody_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
     loop.call_at(clock.boot(), lambda: None)
     loop.run_once()
     assert (len(first.looks), len(opened[1].looks)) == (looks, 1), "nobody is looked at any more"
+
+
+def test_one_that_failed_is_not_opened_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    timebase = Timebase()
+    clock = SoftwareClock(Instant(0), timebase=timebase)
+    monkeypatch.setattr(select, "poll", lambda: Poll(timebase))
+    loop = Loop(clock)
+    tries: list[Boot] = []
+
+    def open_refclock(config: RefclockConfig, clock: SoftwareClock) -> Silent:
+        tries.append(clock.boot())
+        raise DeviceError("not there")
+
+    monkeypatch.setattr(drivers, "open_refclock", open_refclock)
+    devices = Devices(loop, clock, Config(refclocks=(CONFIG,)), Attempts(), lambda event: None)
+    devices.begin()
+    loop.run_once()
+    assert tries == [0, REOPEN * NS]
+    devices.close()
+    loop.run_once()
+    assert len(tries) == 2

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pints.client.schedule import BURST
 from pints.sync.estimator import Estimator
-from pints.sync.poll import BURST, OFTEN, SMALL, START, PollControl
+from pints.sync.poll import OFTEN, SMALL, START, PollControl
 from tests.sync import samples
 from tests.sync.samples import queued
 

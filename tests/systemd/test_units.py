@@ -157,9 +157,9 @@ def test_the_wait_is_bounded_and_begun_again_once_verified() -> None:
     assert int(seconds[1]) <= 90
     (limit,) = wait["TimeoutStartSec"]
     assert int(limit.removesuffix("s")) > int(seconds[1])
-    from pints.storage.load import BELIEF
+    from pints.values.files import BELIEF_FILE
 
-    assert settings("pints-wait.path")["PathExists"] == [f"{StateConfig().runtime}/{BELIEF}"]
+    assert settings("pints-wait.path")["PathExists"] == [f"{StateConfig().runtime}/{BELIEF_FILE}"]
     assert {"pints-wait.service", "pints-wait.path"} <= words("pints.service", "Wants")
 
 

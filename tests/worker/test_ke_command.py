@@ -91,3 +91,11 @@ def test_wrong_words(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         run(HOST, *words)
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("words", [["--port", "0"], ["--port", "65536"], ["--timeout", "0"]])
+def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(HOST, *words)
+    assert end.value.code == 2
+    assert f"{words[0]}: {words[1]}: " in capsys.readouterr().err

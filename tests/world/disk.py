@@ -70,6 +70,8 @@ class Disk(MutableMapping[str, bytes]):
         """System calls that change something, so far."""
         self.cut_at = -1
         """Half-steps: the power fails before call n for 2n, right after it for 2n + 1."""
+        self.on_moment: Callable[[int], None] = lambda moment: None
+        """Called at each half-step, before the power may fail."""
         self.trace: list[str] = []
         """Names of these calls."""
         self._rng = rng
@@ -93,6 +95,10 @@ class Disk(MutableMapping[str, bytes]):
     @property
     def failing(self) -> bool:
         return self._error != 0 and self.calls >= self._fails_from
+
+    def luck(self, seed: int) -> None:
+        """From now on choose by this seed."""
+        self._rng.seed(seed)
 
     def power_off(self) -> None:
         """The power is cut now, and back: what was not durable is lost, or not."""
@@ -306,6 +312,7 @@ class Disk(MutableMapping[str, bytes]):
         self._perhaps_cut(2 * call + 1)
 
     def _perhaps_cut(self, moment: int) -> None:
+        self.on_moment(moment)
         if moment == self.cut_at:
             self._off, self.cut_at = True, -1
             raise PowerCut

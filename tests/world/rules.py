@@ -5,6 +5,7 @@ from the servers' packets as the core noted them, from what the clocks on the bo
 from the disk.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pints import restore
@@ -140,7 +141,7 @@ class Rules:
     def needed(self) -> int:
         """R2, counted anew: what silence can never lower."""
         wanted = self.device.config.bootstrap
-        names = {self._witness(s) for s in self._witnesses()}
+        names = self._names(self._witnesses())
         fixed = wanted.quorum == "fixed"
         return max(wanted.min_witnesses, 0 if fixed else len(names) // 2 + 1)
 
@@ -149,7 +150,7 @@ class Rules:
         those whose certificate, or saved session, may speak for it (R3, R5)."""
         core, boot = self.device.core, self._boot()
         witnesses = self._witnesses()
-        names = set()
+        heard = set()
         for said in core.bootstrap.testimonies:
             assert said.source in witnesses, f"R2: {said.source} is no witness"
             age = seconds(boot - said.boot)
@@ -157,8 +158,8 @@ class Rules:
             if lawful and not self._may_speak(said.source, said.saved, time):
                 continue
             if apart <= said.distance + UNMEASURED * age + SLACK:
-                names.add(self._witness(said.source))
-        return len(names)
+                heard.add(said.source)
+        return len(self._names(heard))
 
     def _may_speak(self, source: str, saved: bool, time: int) -> bool:
         """R3, R5: its chain was in order but for its dates, and these admit that time."""
@@ -228,12 +229,12 @@ class Rules:
     # --- R8: the only lowering -----------------------------------------------------------
 
     def _watch_unanimity(self) -> None:
+        if self.device.config.bootstrap.future_floor != "unanimous":
+            return  # nothing may be lowered (`_may_lower`), and watching takes a while
         said = self.device.core.bootstrap.testimonies
-        agreed = bool(said) and all(
-            abs(seconds((a.time - a.boot) - (b.time - b.boot))) < 1.0 for a in said for b in said
-        )
-        voices = len({self._witness(s.source) for s in said})
-        if not agreed or voices < max(self.needed, 3):
+        epochs = [s.time - s.boot for s in said]
+        agreed = bool(said) and seconds(max(epochs) - min(epochs)) < 1.0
+        if not agreed or len(self._names({s.source for s in said})) < max(self.needed, 3):
             self._unanimous_since = None
         elif self._unanimous_since is None:
             self._unanimous_since = self.device.world.elapsed
@@ -266,13 +267,17 @@ class Rules:
             s.id for s in config.sources if s.nts and not s.noselect and s.id not in config.network
         ]
 
-    def _witness(self, source: str) -> str:
-        """Its operator or domain; of twins with one leaf key the first one's."""
+    def _names(self, sources: Collection[str]) -> set[str]:
+        """Who these are: their operators or domains; of twins with one leaf key the first one's."""
         servers = self.device.world.servers
-        sources = {s.id: s for s in self.device.config.sources}
-        key = servers[sources[source].server].chain.leaf_key
-        config = next(s for s in sources.values() if servers[s.server].chain.leaf_key == key)
-        return config.operator or ".".join(config.server.split(".")[-2:])
+        first: dict[str, str] = {}
+        names = set()
+        for source in self.device.config.sources:
+            name = source.operator or ".".join(source.server.split(".")[-2:])
+            name = first.setdefault(servers[source.server].chain.leaf_key, name)
+            if source.id in sources:
+                names.add(name)
+        return names
 
     @property
     def _ceiling(self) -> int:

@@ -227,6 +227,7 @@ BELIEVED = (quorum, authority)
 """Attackers whose time the device may believe."""
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("saved", SAVED, ids=lambda saved: saved.__name__)
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_attack(

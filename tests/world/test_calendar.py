@@ -5,6 +5,7 @@ import pytest
 
 from pints.timescale import DAY, HOUR, NS, YEAR, Instant, nanoseconds, seconds
 from pints_drivers.fake_rtc import good
+from tests.extent import examples
 from tests.world.attackers import MINUTE, silence
 from tests.world.device import Device
 from tests.world.test_honest import GOOD, seasoned
@@ -107,6 +108,7 @@ def test_leap_second_is_inserted(seed: int) -> None:
     assert len(device.set_to) - steps == 1, "no step of another kind"
 
 
+@pytest.mark.more
 def test_a_receiver_that_knows_no_leap_seconds_keeps_its_vote(seed: int) -> None:
     """As all that send NMEA alone: what they say is right nevertheless."""
     world = leaping(seed)
@@ -130,7 +132,7 @@ def test_leap_second_within_a_poll(seed: int) -> None:
     device.ends("verified windows", "verified anchored", within=10.0, error=0.02)
 
 
-@pytest.mark.parametrize("smearing", [1, 2])
+@pytest.mark.parametrize("smearing", examples([1, 2]))
 def test_smearing_source_has_no_vote_within_a_day(seed: int, smearing: int) -> None:
     """It spreads the second over a day, is up to half a second off, and is not followed; before
     and after that it is as good as any."""
@@ -181,6 +183,7 @@ def test_no_leap_second_on_the_word_of_a_minority(world: World) -> None:
     assert len(device.set_to) == 1
 
 
+@pytest.mark.more
 def test_no_leap_second_in_the_middle_of_a_month(world: World) -> None:
     for server in world.five():
         server.announces_leap = True
@@ -258,6 +261,7 @@ def test_smearing_majority(seed: int) -> None:
 # --- suspend ---------------------------------------------------------------------------------
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("span", [30.0, 3 * HOUR, 3 * DAY])
 @pytest.mark.parametrize("crystal", [0.0, 40e-6])
 def test_suspend(world: World, span: float, crystal: float) -> None:

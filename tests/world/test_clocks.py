@@ -15,6 +15,7 @@ from pints.evidence.rtc import Calibration
 from pints.evidence.rtc_keeper import RtcKeeper
 from pints.timescale import DAY, HOUR, YEAR, Instant, midnight, nanoseconds, seconds
 from pints_drivers.fake_rtc import Chip, ahead, flat, good, local, reset
+from tests.extent import examples
 from tests.world.attackers import silence
 from tests.world.device import Device
 from tests.world.test_honest import GOOD, block_key_exchange
@@ -137,6 +138,7 @@ def test_rtc_set_by_pints_anchors_a_quorum_at_once(world: World, away: float, dr
     assert device.said("confirmed by rtc")
 
 
+@pytest.mark.more
 def test_drift_is_learned(world: World) -> None:
     """A chip that runs a minute a month fast, compared daily for a month: after another month
     without power it restores the clock to less than that."""
@@ -198,6 +200,7 @@ def test_a_chip_that_is_trimmed_is_set_and_measured_anew(world: World) -> None:
     assert abs(learned(device).drift - (23e-6 + 0.8 * change)) <= learned(device).drift_error
 
 
+@pytest.mark.more
 def test_rtc_is_written_rarely(world: World) -> None:
     world.five()
     device = settled(world, drift=2e-6)
@@ -206,7 +209,7 @@ def test_rtc_is_written_rarely(world: World) -> None:
     assert device.rtc.writes <= 8
 
 
-@pytest.mark.parametrize("by", [-400 * DAY, -DAY, 60.0, DAY, 9 * YEAR])
+@pytest.mark.parametrize("by", examples([-400 * DAY, -DAY, 60.0, DAY, 9 * YEAR], 2))
 def test_rtc_that_somebody_set_meanwhile(world: World, by: float) -> None:
     """It contradicts a quorum without any other evidence; until that has held for an hour,
     somebody may be deceiving it.  Nothing is lost, and a chip that is wrong is found out."""
@@ -374,6 +377,7 @@ def test_trusted_receiver_and_a_poisoned_floor(world: World) -> None:
     assert device.saved_ratchet() == floor
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("lie", [2.0, HOUR, -5 * DAY, 300 * DAY])
 @pytest.mark.parametrize("first", [True, False], ids=["from the start", "after verified"])
 def test_spoofed_gps_is_no_witness(world: World, lie: float, first: bool) -> None:

@@ -9,6 +9,7 @@ from pints import restore
 from pints.config.tables import BootstrapConfig
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
 from pints_drivers.fake_rtc import good
+from tests.extent import examples
 from tests.world.device import Device
 from tests.world.test_honest import GOOD, seasoned
 from tests.world.world import Receiver, World
@@ -33,7 +34,7 @@ def poisoned(
 # --- kept ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by", [HOUR, 30 * DAY, 9 * YEAR])
+@pytest.mark.parametrize("by", examples([HOUR, 30 * DAY, 9 * YEAR]))
 def test_saved_time_in_the_future_is_kept_and_reported(world: World, by: float) -> None:
     world.five()
     device = Device(world)
@@ -75,7 +76,7 @@ def test_seen_time_in_the_future_is_cleared_by_verified(world: World) -> None:
     assert device.error() < 1
 
 
-@pytest.mark.parametrize("floor", ["keep", "unanimous"])
+@pytest.mark.parametrize("floor", examples(["keep", "unanimous"]))
 def test_build_epoch_in_the_future(world: World, floor: str) -> None:
     """It is reported and never lowered: the way out is another build."""
     world.five()

@@ -6,6 +6,7 @@ import pytest
 from pints import restore
 from pints.config.tables import BootstrapConfig
 from pints.timescale import DAY, HOUR, Instant, nanoseconds
+from tests.extent import examples
 from tests.world.attackers import MINUTE, leaked, silence
 from tests.world.device import Device
 from tests.world.test_honest import GOOD, seasoned
@@ -56,6 +57,7 @@ def test_it_is_reported_whether_or_not_it_may_be_lowered(world: World, floor: st
     assert "pints restore --forget" in device.refused("R8")[0]
 
 
+@pytest.mark.more
 def test_by_default_it_is_kept(world: World) -> None:
     world.five()
     device = poisoned(world, future_floor="keep")
@@ -126,6 +128,7 @@ def test_power_is_cut_twice_while_the_ten_minutes_run(world: World) -> None:
     assert lowered(device)
 
 
+@pytest.mark.more
 def test_witnesses_without_independent_evidence_keep_it(world: World) -> None:
     """Whoever owns all their keys says what he likes; nothing but certificates is behind it."""
     world.five()
@@ -155,7 +158,7 @@ def test_quorum_of_those_that_answer_is_enough(world: World) -> None:
     assert abs(device.error()) < GOOD
 
 
-@pytest.mark.parametrize("ago", [0.0, 10 * DAY])
+@pytest.mark.parametrize("ago", examples([0.0, 10 * DAY]))
 def test_nobody_gets_below_the_build_epoch(world: World, ago: float) -> None:
     """Be they all the witnesses, honest or with keys of ten days ago, with the saved sessions to
     confirm it: a build of tomorrow, or an attacker who owns everything, is an alarm."""

@@ -60,6 +60,7 @@ def test_saved_time_however_old(world: World, ago: float, ratcheted: bool) -> No
     assert abs(device.error()) < GOOD
 
 
+@pytest.mark.more
 def test_certificates_of_six_days(world: World) -> None:
     """Renewed every three days, each time with a new key: never a moment unverified."""
     servers = world.five()
@@ -255,6 +256,7 @@ def test_old_sessions_do_not_keep_anybody_waiting(world: World) -> None:
     assert device.reaches("verified", "windows", within=1.0)
 
 
+@pytest.mark.more
 def test_sessions_are_renewed_in_time(world: World) -> None:
     """Daily boots for two months: every session stays good, at few key exchanges."""
     world.five()

@@ -96,6 +96,7 @@ def test_two_names_that_lead_to_one_server(world: World) -> None:
 # --- sources from the network -----------------------------------------------------------------
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("nts", [True, False], ids=["NTS", "plain"])
 @pytest.mark.parametrize("lie", [0.3, 40.0, -HOUR, 3 * YEAR])
 def test_network_that_adds_a_majority_of_servers(world: World, nts: bool, lie: float) -> None:

@@ -17,6 +17,7 @@ from tests.world.world import Server, World
 # --- a minority that lies ---------------------------------------------------------------------
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("by", [*(-o for o in OFFSETS), *OFFSETS])
 @pytest.mark.parametrize("fitting", [True, False], ids=["fitting chain", "honest chain"])
 def test_one_lying_witness(world: World, by: float, fitting: bool) -> None:
@@ -399,6 +400,7 @@ def test_quorum_beyond_the_ceiling(world: World, sources: int) -> None:
 # --- what is taught -----------------------------------------------------------------------------
 
 
+@pytest.mark.more
 def test_what_the_unverified_teach_is_not_saved(world: World) -> None:
     """Two liars with a runaway clock: no frequency of theirs reaches the disk."""
     servers = world.five()

@@ -1,10 +1,12 @@
 """Whether the scenarios would notice: each rule is switched off in turn, here and nowhere else,
-and every scenario named beside it must fail; with the rule on they all pass.
+and every scenario named beside it must fail.  With the rule on it passes: each is a test of its
+own, with these very parameters.
 
 A scenario fails by one of its own assertions, or one of `rules` or of the world: an accident in
 a program that lost a part of itself proves nothing.
 """
 
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -157,6 +159,13 @@ def smearing(world: World) -> None:
 def leap_second_in_november(world: World) -> None:
     turncoats.test_leap_second_where_none_may_be(1, 10)
 
+
+OF_THEIR_OWN: Mapping[Scenario, tuple[Any, Mapping[str, object]]] = {
+    invented_leap_second: (turncoats.test_leap_second_that_a_minority_invents, {"heralds": 1}),
+    smearing: (turncoats.test_smearing_servers_have_no_vote_near_a_leap_second, {}),
+    leap_second_in_november: (turncoats.test_leap_second_where_none_may_be, {"day": 10}),
+}
+"""The tests that these are."""
 
 # --- the table -------------------------------------------------------------------------------
 
@@ -370,14 +379,41 @@ def failure(scenario: Scenario, world: World) -> str:
 def test_switched_off(
     mutant: Mutant, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    for scenario in mutant.caught_by:
-        scenario(World(seed))
     with pytest.MonkeyPatch.context() as patched:
         for name, instead in mutant.patches.items():
             patched.setattr(name, instead)
         for scenario in mutant.caught_by:
             assert failure(scenario, World(seed)), f"{name_of(scenario)}: goes unnoticed"
     record_property("mutant", f"{mutant}: caught by {', '.join(map(name_of, mutant.caught_by))}")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_scenarios_are_tests_with_these_parameters(mutant: Mutant) -> None:
+    """So that what fails with a rule off is known to pass with it on."""
+    for scenario in mutant.caught_by:
+        test, given = OF_THEIR_OWN.get(scenario) or (
+            getattr(scenario, "func", scenario), getattr(scenario, "keywords", {}),
+        )  # fmt: skip
+        assert getattr(sys.modules[test.__module__], test.__name__) is test
+        assert test.__name__.startswith("test_")
+        tried = parameters(test)
+        assert given.keys() == tried.keys(), f"{name_of(scenario)}: not all parameters"
+        for name, value in given.items():
+            assert value in tried[name], f"{name_of(scenario)}: {name} is never {value}"
+
+
+def parameters(test: Callable[..., None]) -> dict[str, list[Any]]:
+    """The values that a test is tried with, by parameter."""
+    tried: dict[str, list[Any]] = {}
+    for mark in getattr(test, "pytestmark", []):
+        if mark.name == "parametrize":
+            names, rows = mark.args
+            names = [names] if isinstance(names, str) else names
+            for row in rows:
+                values = getattr(row, "values", (row,) if len(names) == 1 else row)
+                for name, value in zip(names, values, strict=True):
+                    tried.setdefault(name, []).append(value)
+    return tried
 
 
 def test_every_rule_is_switched_off() -> None:

@@ -4,15 +4,15 @@ the disk, the next boots verify: saved time is neither lost nor lowered, no cook
 failing from some call on, and where it forgets all with the power.
 
 The disk chooses by the seed what of the undurable survives.  PINTS_POWER_SEEDS=100 tries as many
-choices at each moment, and lets the disk fail at each; one, and each sixth, are the rule.
+choices at each moment; `tests.extent` has how many are the rule, and at how many moments.
 """
 
 import errno
 import json
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -21,12 +21,14 @@ from pints.client.batches import batch_names
 from pints.client.session import decode_batch
 from pints.config.tables import SourceConfig, StateConfig
 from pints.timescale import DAY, HOUR
+from tests.extent import POWER_SEEDS
 from tests.world.device import Device
 from tests.world.disk import ALL, CREATING, READING, PowerCut
+from tests.world.parting import Partings
 from tests.world.world import World
 
-SEEDS = int(os.environ.get("PINTS_POWER_SEEDS", "1"))
-STRIDE = 6 if SEEDS == 1 else 1
+STRIDE = 1 if POWER_SEEDS > 1 else 6
+"""Where not every moment is tried, each sixth is, from one that the seed has."""
 POLL = 12
 """log2 s: a life of few packets."""
 
@@ -62,15 +64,10 @@ def calls() -> int:
     return device.disk.calls
 
 
-def cut(device: Device, moment: int, life: Callable[[Device], None] = live) -> None:
-    """Live up to this moment (`Disk.cut_at`)."""
+def cut(device: Device, moment: int, seed: int) -> None:
+    """Let the power fail at this moment, and the disk choose by a seed of its own."""
+    device.disk.luck(seed + moment)
     device.disk.cut_at = moment
-    try:
-        life(device)
-    except PowerCut:
-        device.kill()
-    else:
-        pytest.fail(f"no moment {moment}: the life is over")
 
 
 def whole(device: Device) -> None:
@@ -110,11 +107,29 @@ def test_a_life_has_what_is_to_be_cut() -> None:
 
 
 def test_power_cut_at_every_system_call(seed: int) -> None:
-    for moment in range(2 * calls()):
-        for turn in range(SEEDS):
-            device = newborn(seed + 1000 * turn + moment)
-            cut(device, moment)
+    for turn in range(POWER_SEEDS):
+        device = newborn(seed + turn)
+
+        def judge(moment: int, device: Device = device) -> None:
+            device.kill()
             revives(device)
+
+        befall = partial(cut, device, seed=seed + 1000 * turn)
+        lives = Partings(device, range(2 * calls()), befall, judge)
+        lives.live(live)
+        assert lives.passed == list(range(2 * device.disk.calls))
+
+
+def test_what_goes_wrong_in_a_copy_is_told(seed: int) -> None:
+    device = newborn(seed)
+
+    def judge(moment: int) -> None:
+        assert moment != 4, "this one"
+
+    lives = Partings(device, (3, 4, 5), partial(cut, device, seed=seed), judge)
+    with pytest.raises(pytest.fail.Exception, match=r"^moment 4(?s:.*)this one"):
+        lives.live(live)
+    assert lives.passed == [3, 4, 5]
 
 
 def test_power_cut_again_and_again(seed: int) -> None:
@@ -136,19 +151,22 @@ def test_power_cut_again_and_again(seed: int) -> None:
 
 def test_power_cut_where_all_is_forgotten(seed: int) -> None:
     """An overlay on an image that never ran: each boot is the first."""
-    for moment in range(seed % STRIDE, 2 * calls(), STRIDE):
-        device = newborn(seed + moment)
-        device.disk.forgetful = True
-        try:
-            cut(device, moment)
-        except pytest.fail.Exception:
-            break  # nothing laid aside: fewer calls
+    device = newborn(seed)
+    device.disk.forgetful = True
+
+    def judge(moment: int) -> None:
+        device.kill()
         device.saved = 0
         device.boot()
         assert not device.disk
         assert device.reaches("verified", within=1.0)
-    assert moment > 20
-    assert not device.sessions_saved
+        assert not device.sessions_saved
+
+    moments = range(seed % STRIDE, 2 * calls(), STRIDE)
+    lives = Partings(device, moments, partial(cut, device, seed=seed), judge)
+    lives.live(live)
+    # Nothing is laid aside: fewer calls.
+    assert 20 < lives.passed[-1] < moments[-1]
 
 
 def test_an_overlay_over_saved_sessions(seed: int) -> None:
@@ -178,16 +196,24 @@ def test_a_disk_that_fails_from_any_call_on(
 ) -> None:
     """The daemon goes on and says so once; once the disk is mended, all is as it should be."""
     caplog.set_level(logging.INFO, "pints")
-    for call in range(seed % STRIDE, calls(), STRIDE):
-        device = newborn(seed + call)
-        device.disk.fail(error, call, frozenset(refused))
-        caplog.clear()
-        live(device)
+    device = newborn(seed)
+
+    def fail(moment: int) -> None:
+        device.disk.luck(seed + moment)
+        device.disk.fail(error, (moment + 1) // 2, frozenset(refused))
+
+    def judge(moment: int) -> None:
         said = [r.message for r in caplog.records if r.levelno == logging.ERROR]
         assert len([text for text in said if os.strerror(error) in text]) <= 2, "once a run"
-        assert device.disk.failing or call >= device.disk.calls
+        assert device.disk.failing
         device.disk.fail(0)
         revives(device)
+
+    # Right after the call before: what is read between the two fails as well.
+    moments = range(2 * (seed % STRIDE) - 1, 2 * calls() - 1, 2 * STRIDE)
+    lives = Partings(device, moments, fail, judge)
+    lives.live(live)
+    assert lives.passed == list(moments)
 
 
 def test_a_full_disk_is_said_once_and_so_is_its_end(

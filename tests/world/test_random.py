@@ -2,12 +2,11 @@
 when it is over an honest majority is believed.
 
 A seed is a life: servers, liars, clocks on the board, what was saved, and up to twenty events.
-`make test` lives the same few each time, CI 2000 more that are always the same, and `make worlds
-SEEDS=1000` others (docs/testing.md).
+`make test` lives the same few each time, `make test-all` more of these and others besides (the same
+ones in CI), and `make worlds SEEDS=1000` as many others (docs/testing.md, `tests.extent`).
 """
 
 import errno
-import os
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +24,7 @@ from pints.errors import UntrustedTimeError
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
 from pints_drivers.fake_rtc import Chip, flat, good
 from tests.conftest import SEED
+from tests.extent import WORLD, WORLDS, examples, several
 from tests.world.attackers import UID, kiss
 from tests.world.device import Device
 from tests.world.disk import ALL
@@ -32,12 +32,8 @@ from tests.world.rules import Rules
 from tests.world.test_turncoats import NEW_YEAR_S_EVE
 from tests.world.world import TRUE_START, Receiver, Server, World
 
-ONE = os.environ.get("PINTS_WORLD")
-"""A seed to live again."""
-MORE = int(os.environ.get("PINTS_WORLDS", "0"))
-"""So many new seeds to live."""
 FIXED, BLOCK = 60, 12
-"""Seeds that CI lives, and how many of them are one test."""
+"""Seeds that are always the same, and how many seeds are one test."""
 GAPS = (0.005, 0.03, 0.3, 2.0, 20.0, 300.0, 1.1 * HOUR)
 LIES = (-2 * YEAR, -30 * DAY, -HOUR, -1.5, 0.05, 1.5, HOUR, 2 * YEAR)
 MOST_EVENTS = 20
@@ -230,10 +226,6 @@ class PatientRules(Rules):
 
     promised = 0
 
-    def _watch_unanimity(self) -> None:
-        if self.device.config.bootstrap.future_floor == "unanimous":
-            super()._watch_unanimity()  # it takes a while
-
     def start(self) -> None:
         super().start()
         self.promised = 0
@@ -354,21 +346,21 @@ def live_by(seed: int) -> None:
         raise AssertionError(f"world {seed}, {servers} servers: {e}\n{said}\n{how}") from e
 
 
-@pytest.mark.skipif(bool(ONE or MORE), reason="other seeds are asked for")
-@pytest.mark.parametrize("first", range(0, FIXED, BLOCK))
+@pytest.mark.skipif(bool(WORLD), reason="another seed is asked for")
+@pytest.mark.parametrize("first", examples(range(0, FIXED, BLOCK)))
 def test_worlds_that_are_always_the_same(first: int) -> None:
     for seed in range(first, first + BLOCK):
         live_by(seed)
 
 
-@pytest.mark.skipif(not (ONE or MORE), reason="PINTS_WORLDS is not set: make worlds SEEDS=1000")
-@pytest.mark.parametrize("first", range(0, 1 if ONE else max(MORE, 1), BLOCK))
+@pytest.mark.skipif(not (WORLD or WORLDS), reason="PINTS_WORLDS is not set: make worlds SEEDS=1000")
+@pytest.mark.parametrize("first", range(0, 1 if WORLD else max(WORLDS, 1), BLOCK))
 def test_other_worlds(first: int) -> None:
-    if ONE:
-        live_by(int(ONE))
+    if WORLD:
+        live_by(int(WORLD))
         return
     failed = []
-    for seed in range((SEED << 20) + first, (SEED << 20) + min(first + BLOCK, MORE)):
+    for seed in range((SEED << 20) + first, (SEED << 20) + min(first + BLOCK, WORLDS)):
         try:
             live_by(seed)
         except AssertionError as e:
@@ -386,7 +378,7 @@ a_life = given(st.integers(0, 2**32 - 1), st.integers(3, 7), st.lists(happening,
 CHECKS = [HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=60, suppress_health_check=CHECKS)
+@settings(max_examples=several(12, 60), suppress_health_check=CHECKS)
 @a_life
 def test_with_a_lying_minority(seed: int, servers: int, events: list[Happening]) -> None:
     life = born(seed, servers, (servers - 1) // 2)
@@ -394,7 +386,7 @@ def test_with_a_lying_minority(seed: int, servers: int, events: list[Happening])
     comes_right(life)
 
 
-@settings(max_examples=60, suppress_health_check=CHECKS)
+@settings(max_examples=several(12, 60), suppress_health_check=CHECKS)
 @a_life
 def test_with_a_lying_majority(seed: int, servers: int, events: list[Happening]) -> None:
     """What is promised even then: floor, ceiling, no cookie twice, nothing saved in haste."""

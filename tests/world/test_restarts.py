@@ -9,6 +9,7 @@ import pytest
 from pints import restore
 from pints.config.tables import BootstrapConfig
 from pints.timescale import DAY, HOUR, NS, YEAR, nanoseconds
+from tests.extent import examples
 from tests.world.attackers import MINUTE, expired, leaked, named, silence
 from tests.world.device import Device
 from tests.world.test_honest import GOOD, block_key_exchange, seasoned
@@ -262,7 +263,7 @@ def quiet(device: Device, span: float) -> None:
     assert sum(level >= logging.INFO for level, _ in device.log[lines:]) <= 50 * span / DAY
 
 
-@pytest.mark.parametrize("life", [90.0, 6.0, 1.0], ids=["90 days", "6 days", "1 day"])
+@pytest.mark.parametrize("life", examples([90.0, 6.0, 1.0]), ids=["90 days", "6 days", "1 day"])
 def test_uptime_is_quiet(world: World, life: float) -> None:
     """Whatever the certificates' life; they are renewed when two thirds of it are over."""
     servers = world.five()
@@ -292,6 +293,7 @@ def test_certificates_that_are_renewed_on_the_last_day_only(world: World) -> Non
     assert 5 <= device.counted() - before <= 5 * 24
 
 
+@pytest.mark.more
 def test_liar_that_changes_its_mind_at_each_poll(world: World) -> None:
     """R13: a line for each refusal that is new, and no more of them than there are polls."""
     servers = world.five()

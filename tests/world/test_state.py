@@ -13,6 +13,7 @@ from pints.actions import Action, Announce, RecordBelief, Save, SaveTime, SetClo
 from pints.client.batches import batch_names
 from pints.timescale import DAY, HOUR
 from pints_drivers.fake_rtc import good
+from tests.extent import examples
 from tests.world.attackers import UID, kiss
 from tests.world.device import Device
 from tests.world.disk import ALL, CREATING, READING
@@ -35,6 +36,7 @@ FOREIGN = {
     "text": "pints-time 1 ratcheted=\u0661 seen=2 sum=1\n".encode(),
 }
 STATE_FILES = ("time", "drift.json", "quorum.json", "names.json", "rtc.json", *batch_names())
+VALUES: tuple[object, ...] = (-1, 0, 1 << 62, 1 << 64, 10**400, "x", None, [], 1.5, True)
 RUN_FILES = ("belief", "backoffs")
 
 
@@ -44,13 +46,13 @@ def lived(world: World) -> Device:
     device = Device(world, rtc=good(world.true_time()))
     device.boot()
     assert device.reaches("verified", "anchored", within=2 * HOUR)
-    world.run(DAY)
+    world.run(HOUR)
     device.stop()
     assert set(STATE_FILES) <= set(device.disk)
     return device
 
 
-@pytest.mark.parametrize("name", STATE_FILES)
+@pytest.mark.parametrize("name", examples(STATE_FILES, 2))
 def test_foreign_state(world: World, name: str) -> None:
     """Set aside, said, survived: verified as ever, and a good file takes its place."""
     device = lived(world)
@@ -69,7 +71,7 @@ def test_foreign_state(world: World, name: str) -> None:
             assert restore.decode(device.disk["time"]) is not None
 
 
-@pytest.mark.parametrize("name", RUN_FILES)
+@pytest.mark.parametrize("name", examples(RUN_FILES))
 def test_foreign_runtime_files(world: World, name: str) -> None:
     """A daemon that is started again within the boot finds them so."""
     device = lived(world)
@@ -110,7 +112,7 @@ def test_everything_is_foreign(world: World) -> None:
         device.stop()
 
 
-@pytest.mark.parametrize("value", [-1, 0, 1 << 62, 1 << 64, 10**400, "x", None, [], 1.5, True])
+@pytest.mark.parametrize("value", examples(VALUES, 2))
 def test_values_out_of_range(world: World, value: object) -> None:
     """Whole JSON, good names, absurd values."""
     device = lived(world)
@@ -127,6 +129,7 @@ def test_values_out_of_range(world: World, value: object) -> None:
             device.kill()
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("name", ["time", "drift.json", *batch_names()])
 @pytest.mark.parametrize("rubbish", TORN)
 def test_files_that_a_card_spoiled(world: World, name: str, rubbish: bytes) -> None:
@@ -240,6 +243,7 @@ def test_clones_that_boot_together(world: World) -> None:
     device.ends("verified anchored", within=0.0, error=GOOD)
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("state", ["restored", "provisional", "verified windows", "disputed",
                                    "verified anchored", "holdover anchored"])  # fmt: skip
 @pytest.mark.parametrize("times", [1, 5])
@@ -279,6 +283,7 @@ def test_killed_in_every_state_again_and_again(world: World, state: str, times: 
     assert abs(device.error()) < GOOD
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("state", ["restored", "provisional", "verified windows",
                                    "verified anchored", "holdover anchored"])  # fmt: skip
 @pytest.mark.parametrize("power_cut", [False, True])

@@ -9,6 +9,7 @@ import math
 import pytest
 
 from pints.timescale import DAY, HOUR
+from tests.extent import examples
 from tests.world.device import Device
 from tests.world.world import World
 
@@ -34,7 +35,7 @@ def rms(errors: list[float]) -> float:
     return math.sqrt(sum(error * error for error in errors) / len(errors))
 
 
-@pytest.mark.parametrize("crystal", [-50e-6, 0.0, 50e-6])
+@pytest.mark.parametrize("crystal", examples([-50e-6, 0.0, 50e-6]))
 def test_a_day_over_paths_with_queues(world: World, crystal: float) -> None:
     world.five(delay=0.01, queue=0.002)
     device = Device(world, crystal=crystal)
@@ -49,7 +50,7 @@ def test_a_day_over_paths_with_queues(world: World, crystal: float) -> None:
     assert len(device.set_to) == 1
 
 
-@pytest.mark.parametrize("crystal", [-100e-6, 100e-6])
+@pytest.mark.parametrize("crystal", examples([-100e-6, 100e-6]))
 def test_the_first_minutes_on_a_local_network(world: World, crystal: float) -> None:
     """Short delays make tight bounds, before anything is known of the crystal."""
     world.five(delay=1e-4, queue=5e-5)
@@ -125,6 +126,7 @@ def test_a_longer_route_to_all(world: World) -> None:
     assert rms(errors) < 1e-3
 
 
+@pytest.mark.more
 def test_polls_become_rare_when_all_is_calm(world: World) -> None:
     servers = world.five(delay=0.01, queue=0.001)
     device = Device(world, crystal=20e-6)

@@ -7,6 +7,7 @@ import pytest
 from pints.sync.discipline import Discipline
 from pints.sync.leap import LEAP_INSERT
 from pints.timescale import DAY, HOUR, NS, YEAR, Instant, nanoseconds
+from tests.extent import examples
 from tests.world.attackers import silence
 from tests.world.device import Device
 from tests.world.test_honest import GOOD
@@ -16,6 +17,7 @@ NEW_YEAR_S_EVE = Instant(1_798_675_200 * NS)
 """2026-12-31, midnight."""
 
 
+@pytest.mark.each_once
 @pytest.mark.parametrize("by", [0.1, 0.9, 5.0, -HOUR, YEAR])
 @pytest.mark.parametrize("number", [1, 2])
 def test_servers_that_turn_are_outvoted(world: World, by: float, number: int) -> None:
@@ -31,7 +33,7 @@ def test_servers_that_turn_are_outvoted(world: World, by: float, number: int) ->
     assert all(device.core.mark(s.name) == "x" for s in servers[:number])
 
 
-@pytest.mark.parametrize("by", [10.0, -HOUR, YEAR])
+@pytest.mark.parametrize("by", examples([10.0, -HOUR, YEAR]))
 def test_quorum_that_turns_is_never_followed(world: World, by: float) -> None:
     """Holdover while the third has not turned yet; then the belief itself is in dispute."""
     servers = world.five()
@@ -51,7 +53,7 @@ def test_quorum_that_turns_is_never_followed(world: World, by: float) -> None:
     assert abs(device.error()) < 0.1
 
 
-@pytest.mark.parametrize("by", [0.2, 0.45])
+@pytest.mark.parametrize("by", examples([0.2, 0.45]))
 def test_quorum_that_turns_by_less_than_max_distance(world: World, by: float) -> None:
     """Three of valid keys: a quorum's word, so the clock may follow, and not beyond it."""
     servers = world.five()
@@ -100,7 +102,7 @@ def test_quorum_that_walks_back_stops_at_the_ratchet(world: World, pace: float) 
     assert device.clock.read().real >= device.saved_ratchet()
 
 
-@pytest.mark.parametrize("wrong", [-2 * YEAR, -HOUR, -0.3, 0.3, HOUR, 25 * YEAR])
+@pytest.mark.parametrize("wrong", examples([-2 * YEAR, -HOUR, -0.3, 0.3, HOUR, 25 * YEAR], 2))
 def test_whatever_the_filters_say_the_clock_stays_within_the_belief(
     world: World, monkeypatch: pytest.MonkeyPatch, wrong: float
 ) -> None:
@@ -162,7 +164,7 @@ def heralded(seed: int, start: Instant, heralds: int) -> Device:
     return device
 
 
-@pytest.mark.parametrize("heralds", [1, 2])
+@pytest.mark.parametrize("heralds", examples([1, 2]))
 def test_leap_second_that_a_minority_invents(seed: int, heralds: int) -> None:
     """R10: at a year's end, when there may be one; the clock does not follow."""
     device = heralded(seed, NEW_YEAR_S_EVE, heralds)
@@ -170,7 +172,7 @@ def test_leap_second_that_a_minority_invents(seed: int, heralds: int) -> None:
     assert device.state == "verified"
 
 
-@pytest.mark.parametrize("day", [1, 10], ids=["in a month's midst", "at November's end"])
+@pytest.mark.parametrize("day", examples([1, 10]), ids=["in a month's midst", "at November's end"])
 def test_leap_second_where_none_may_be(seed: int, day: int) -> None:
     """R10: whoever announces it, and be it all."""
     start = Instant(NEW_YEAR_S_EVE - nanoseconds((41 - day) * DAY))

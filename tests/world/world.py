@@ -213,11 +213,15 @@ class SleepyClock(SoftwareClock):
 
     def _asleep(self) -> int:
         start, end = self._slumber
+        if not end:
+            return 0  # it never was, which is asked a dozen times an event
         return self._slept + min(max(self._world.elapsed, start), end) - start
 
     def _awake(self) -> int:
         counted = self._elapsed()
-        return counted + self._astray + round((counted - self._heated) * self._heat)
+        if self._heat:
+            counted += round((counted - self._heated) * self._heat)
+        return counted + self._astray
 
     def _elapsed(self) -> int:
         """By a crystal in a thermostat."""
@@ -225,6 +229,8 @@ class SleepyClock(SoftwareClock):
 
     def _at(self, base: int) -> Reading:
         reading, slept = super()._at(base), self._asleep()
+        if not slept:
+            return reading
         return Reading(Instant(reading.real + slept), Boot(reading.boot + slept), reading.raw)
 
 
@@ -372,7 +378,7 @@ class Server:
         leap, count = self.world.leap, self.world.count()
         near = leap is not None and 0 < leap - count <= nanoseconds(24 * HOUR)
         told = (near and not self.smears) or self.announces_leap
-        self.responder.state = replace(state, leap=LEAP_INSERT * told)
+        self.responder.state = replace(state, leap=LEAP_INSERT) if told else state
 
     def way(self) -> float:
         """Seconds that a packet takes this time."""

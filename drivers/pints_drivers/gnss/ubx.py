@@ -23,6 +23,8 @@ LONGEST = 2048
 """Bytes of payload: NAV-SIG with all signals that there are."""
 GPS_EPOCH = midnight(1980, 1, 6)
 WEEK = 7 * int(DAY)
+ROLLOVER = 1024 * WEEK * NS
+"""After so many ns a week number of 10 bits begins anew."""
 ALL_VALID = 0b111
 FIXES = (2, 3, 4, 5)
 """gpsFix and fixType: 2D, 3D, with dead reckoning, time only.  Not: none, dead reckoning alone."""
