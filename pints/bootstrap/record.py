@@ -11,7 +11,7 @@ from dataclasses import field
 
 from pints.lean import dataclass
 from pints.timescale import DAY, Instant
-from pints.values.files import decoding
+from pints.values.files import decoding, json_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +34,15 @@ class QuorumRecord:
 
 def encode_quorum(record: QuorumRecord, board: str) -> bytes:
     """As a state file of this board."""
-    return (
-        json.dumps(
-            {
-                "pints-quorum": 1,
-                "board": board,
-                "boot": record.boot_id,
-                "members": dict(record.members),
-                "time": record.time,
-                "agreed": dict(record.agreed),
-            }
-        ).encode()
-        + b"\n"
+    return json_line(
+        {
+            "pints-quorum": 1,
+            "board": board,
+            "boot": record.boot_id,
+            "members": dict(record.members),
+            "time": record.time,
+            "agreed": dict(record.agreed),
+        }
     )
 
 

@@ -8,7 +8,7 @@ keys, are checked whatever the address.
 import json
 from collections.abc import Iterable
 
-from pints.values.files import decoding
+from pints.values.files import decoding, json_line
 
 MOST = 4
 """Addresses of one source."""
@@ -54,7 +54,7 @@ class Names:
         """As the disk keeps them."""
         self.changed = False
         rows = {source: list(row.items()) for source, row in self._rows.items()}
-        return json.dumps({"pints-names": 1, "sources": rows}).encode() + b"\n"
+        return json_line({"pints-names": 1, "sources": rows})
 
     @classmethod
     def decode(cls, data: bytes) -> "Names":

@@ -15,7 +15,7 @@ from pints.lean import dataclass
 from pints.timescale import DAY, Instant, nanoseconds
 from pints.values.address import Address
 from pints.values.chain import Chain, Window
-from pints.values.files import decoding
+from pints.values.files import decoding, json_line
 from pints.wire.aead import ALGORITHMS, Aead, Algorithm
 from pints.wire.nts import MAX_COOKIES, Keys
 
@@ -150,7 +150,7 @@ def encode_batch(board: str, sessions: Iterable[SavedSession]) -> bytes:
         }
         for s in sessions
     ]
-    return json.dumps({"pints-sessions": 1, "board": board, "sessions": rows}).encode() + b"\n"
+    return json_line({"pints-sessions": 1, "board": board, "sessions": rows})
 
 
 def decode_batch(data: bytes, board: str) -> list[SavedSession]:

@@ -5,7 +5,6 @@ decides); what was verified in this boot, and how often keys were asked for, goe
 runtime folder, where it outlives the daemon and not the boot (R9, R12).
 """
 
-import json
 from collections.abc import Collection, Mapping
 
 from pints.actions import Action, RecordBelief, Save, SaveForBoot, SaveTime
@@ -19,7 +18,13 @@ from pints.client.retry import Backoff, encode_backoffs
 from pints.config.tables import Config
 from pints.sync.discipline import Discipline
 from pints.timescale import DAY, Boot, Instant, Reading, after
-from pints.values.files import BACKOFFS_FILE, DRIFT_FILE, NAMES_FILE, QUORUM_FILE
+from pints.values.files import (
+    BACKOFFS_FILE,
+    DRIFT_FILE,
+    NAMES_FILE,
+    QUORUM_FILE,
+    json_line,
+)
 
 QUORUM_STEP = 60.0
 """The quorum's record is written when it has agreed for this long in a boot, seconds, then when
@@ -89,7 +94,7 @@ class Saving:
         actions: list[Action] = [SaveTime(self._ratcheted, seen, bootstrap.anchored)]
         if self._discipline.selection is not None and verified:
             drift = {"frequency": self._discipline.frequency, "skew": self._discipline.skew}
-            actions.append(Save(DRIFT_FILE, json.dumps(drift).encode() + b"\n"))
+            actions.append(Save(DRIFT_FILE, json_line(drift)))
         if bootstrap.belief is not None and verified:
             actions.append(RecordBelief(bootstrap.belief, bootstrap.basis.value))
         if verified and self._names.changed:

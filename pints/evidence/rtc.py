@@ -22,7 +22,7 @@ from pints.lean import dataclass
 from pints.timescale import DAY, HOUR, YEAR, Instant, iso, nanoseconds, seconds, span
 from pints.values.belief import Floors
 from pints.values.evidence import Evidence, Strength
-from pints.values.files import decoding
+from pints.values.files import decoding, json_line
 
 UNMEASURED = 100e-6
 """Bound of a watch crystal's drift that nobody has measured, from -20 to +70 degrees."""
@@ -81,7 +81,7 @@ class Calibration:
 
 def encode_calibration(calibration: Calibration, board: str) -> bytes:
     """As `rtc.json` keeps it: bound to the board, for another one has another chip."""
-    return json.dumps({"board": board, **asdict(calibration)}).encode() + b"\n"
+    return json_line({"board": board, **asdict(calibration)})
 
 
 def decode_calibration(data: bytes, board: str) -> Calibration | None:

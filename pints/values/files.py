@@ -1,4 +1,4 @@
-"""The files that outlast a run: the name of each, and one way to refuse a damaged one.
+"""The files that outlast a run: their names, their form, and one way to refuse a damaged one.
 
 Guarantees: whatever a damaged file makes of a decoder, the caller sees `StateError`.
 
@@ -7,7 +7,8 @@ TIME_FILE), and that module repeats the names that `pints restore --forget` remo
 server's keys are its own (`pints.server.cookies`).
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from pints.errors import StateError
@@ -37,6 +38,11 @@ MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeE
 def batch_file(number: int) -> str:
     """The file in the state folder of a batch of cookies, counted from 0."""
     return f"sessions/{number}.json"
+
+
+def json_line(document: Mapping[str, object]) -> bytes:
+    """A file's content: one line of JSON."""
+    return json.dumps(document).encode() + b"\n"
 
 
 @contextmanager

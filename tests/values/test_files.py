@@ -8,7 +8,7 @@ import pytest
 from pints import restore
 from pints.client.batches import BATCHES
 from pints.errors import StateError
-from pints.values.files import BELIEF_FILE, QUORUM_FILE, RTC_FILE, batch_file, decoding
+from pints.values.files import BELIEF_FILE, QUORUM_FILE, RTC_FILE, batch_file, decoding, json_line
 
 DAMAGED: dict[str, Callable[[], object]] = {
     "no JSON": lambda: json.loads("{"),
@@ -43,3 +43,10 @@ def test_early_boot_forgets_the_files_that_are_written() -> None:
     batches = {batch_file(number) for number in range(BATCHES)}
     assert set(restore.FORGOTTEN) == {restore.TIME_FILE, RTC_FILE, QUORUM_FILE} | batches
     assert f"/run/pints/{BELIEF_FILE}" == restore.BELIEF
+
+
+def test_a_file_is_one_line_of_json() -> None:
+    document = {"text": "a\nb\u00e9", "rows": [1, 2.5, None]}
+    assert json_line(document).splitlines(keepends=True) == [json_line(document)]
+    assert json_line(document).endswith(b"\n")
+    assert json.loads(json_line(document)) == document

@@ -149,12 +149,6 @@ def test_both_failures_are_told(resolver: Resolver) -> None:
 
 
 @pytest.fixture
-def ca(tmp_path: Path) -> tuple[Authority, str]:
-    authority = Authority()
-    return authority, str(authority.write(tmp_path))
-
-
-@pytest.fixture
 def site(ca: tuple[Authority, str]) -> Issued:
     return ca[0].issue(["ke.test"])
 

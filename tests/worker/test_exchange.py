@@ -34,12 +34,6 @@ LONG = 10.0
 
 
 @pytest.fixture
-def ca(tmp_path: Path) -> tuple[Authority, str]:
-    authority = Authority()
-    return authority, str(authority.write(tmp_path))
-
-
-@pytest.fixture
 def site(ca: tuple[Authority, str]) -> Issued:
     return ca[0].issue(["ke.test", LOOPBACK])
 
