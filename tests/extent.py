@@ -29,11 +29,12 @@ def several(few: int, many: int) -> int:
 
 
 def examples(values: Iterable[Any], few: int = 1) -> list[Any]:
-    """Values of a parameter, of which `make test` tries the first `few`."""
-    return [
-        value if n < few else pytest.param(value, marks=pytest.mark.more)
-        for n, value in enumerate(values)
-    ]
+    """Values of a parameter (tuples: of several), of which `make test` tries the first `few`."""
+    tried, more = [], pytest.mark.more
+    for n, value in enumerate(values):
+        row = value if isinstance(value, tuple) else (value,)
+        tried.append(value if n < few else pytest.param(*row, marks=more))
+    return tried
 
 
 def thin_out(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -246,6 +246,7 @@ def test_daemon_is_killed_over_the_leap_second(seed: int) -> None:
     assert not any("disputed" in state for state in device.states)
 
 
+@pytest.mark.more
 def test_smearing_majority(seed: int) -> None:
     """Three of five smear, so no quorum tells of the leap: within half a second, then exact."""
     world = leaping(seed, before=13 * HOUR)

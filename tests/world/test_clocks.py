@@ -44,7 +44,7 @@ def cut_off(world: World) -> None:
 # --- a real-time clock that pints never set --------------------------------------------------
 
 
-@pytest.mark.parametrize("kernel", [False, True], ids=["ours", "the kernel's"])
+@pytest.mark.parametrize("kernel", examples([False, True]), ids=["ours", "the kernel's"])
 def test_good_rtc_restores_at_once_and_proves_nothing(world: World, kernel: bool) -> None:
     world.five()
     cut_off(world)
@@ -209,7 +209,7 @@ def test_rtc_is_written_rarely(world: World) -> None:
     assert device.rtc.writes <= 8
 
 
-@pytest.mark.parametrize("by", examples([-400 * DAY, -DAY, 60.0, DAY, 9 * YEAR], 2))
+@pytest.mark.parametrize("by", examples([-400 * DAY, -DAY, 60.0, DAY, 9 * YEAR]))
 def test_rtc_that_somebody_set_meanwhile(world: World, by: float) -> None:
     """It contradicts a quorum without any other evidence; until that has held for an hour,
     somebody may be deceiving it.  Nothing is lost, and a chip that is wrong is found out."""
@@ -377,8 +377,7 @@ def test_trusted_receiver_and_a_poisoned_floor(world: World) -> None:
     assert device.saved_ratchet() == floor
 
 
-@pytest.mark.each_once
-@pytest.mark.parametrize("lie", [2.0, HOUR, -5 * DAY, 300 * DAY])
+@pytest.mark.parametrize("lie", examples([2.0, HOUR, -5 * DAY, 300 * DAY]))
 @pytest.mark.parametrize("first", [True, False], ids=["from the start", "after verified"])
 def test_spoofed_gps_is_no_witness(world: World, lie: float, first: bool) -> None:
     """Whoever spoofs a receiver moves a clock that nobody has verified, and no other."""
@@ -391,7 +390,7 @@ def test_spoofed_gps_is_no_witness(world: World, lie: float, first: bool) -> Non
     device.ends("verified windows", within=900.0, error=0.01)
 
 
-@pytest.mark.parametrize("lie", [5.0, HOUR, 300 * DAY])
+@pytest.mark.parametrize("lie", examples([5.0, HOUR, 300 * DAY]))
 def test_spoofed_trusted_gps_disputes_and_moves_nothing(world: World, lie: float) -> None:
     """Its owner said to believe it: it contradicts, so the machine is `disputed`, unless it has
     better evidence; the clock is never taken to its time once the quorum has spoken."""

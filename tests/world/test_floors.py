@@ -76,7 +76,8 @@ def test_seen_time_in_the_future_is_cleared_by_verified(world: World) -> None:
     assert device.error() < 1
 
 
-@pytest.mark.parametrize("floor", examples(["keep", "unanimous"]))
+@pytest.mark.more
+@pytest.mark.parametrize("floor", ["keep", "unanimous"])
 def test_build_epoch_in_the_future(world: World, floor: str) -> None:
     """It is reported and never lowered: the way out is another build."""
     world.five()
@@ -187,6 +188,7 @@ def test_lowered_with_saved_sessions(world: World) -> None:
 # --- not lowered -----------------------------------------------------------------------------
 
 
+@pytest.mark.more
 def test_not_without_independent_evidence(world: World) -> None:
     world.five()
     device = poisoned(world)
@@ -206,6 +208,7 @@ def test_not_on_a_receiver_that_nobody_trusts(world: World) -> None:
     assert device.saved_ratchet() == poison
 
 
+@pytest.mark.more
 def test_not_by_two_witnesses(world: World) -> None:
     """A quorum of the two that are configured, and Roughtime: still fewer than three."""
     world.server("ntp.a.test")
@@ -218,7 +221,7 @@ def test_not_by_two_witnesses(world: World) -> None:
     assert device.saved_ratchet() == poison
 
 
-@pytest.mark.parametrize("lie", [5.0, 2 * YEAR])
+@pytest.mark.parametrize("lie", examples([5.0, 2 * YEAR]))
 def test_not_while_one_witness_dissents(world: World, lie: float) -> None:
     servers = world.five()
     servers[0].lie = lie

@@ -68,7 +68,7 @@ def test_by_default_it_is_kept(world: World) -> None:
     assert device.saved_ratchet() == poison
 
 
-@pytest.mark.parametrize("session", [True, False], ids=["with a session", "without"])
+@pytest.mark.parametrize("session", examples([True, False]), ids=["with a session", "without"])
 def test_one_dissenting_witness_keeps_it(world: World, session: bool) -> None:
     """Four of five agree, and have sessions to prove it: not unanimous."""
     servers = world.five()
@@ -158,7 +158,8 @@ def test_quorum_of_those_that_answer_is_enough(world: World) -> None:
     assert abs(device.error()) < GOOD
 
 
-@pytest.mark.parametrize("ago", examples([0.0, 10 * DAY]))
+@pytest.mark.more
+@pytest.mark.parametrize("ago", [0.0, 10 * DAY])
 def test_nobody_gets_below_the_build_epoch(world: World, ago: float) -> None:
     """Be they all the witnesses, honest or with keys of ten days ago, with the saved sessions to
     confirm it: a build of tomorrow, or an attacker who owns everything, is an alarm."""

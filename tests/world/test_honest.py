@@ -94,6 +94,7 @@ def test_two_of_five_servers_are_down(world: World) -> None:
     assert abs(device.error()) < GOOD
 
 
+@pytest.mark.more
 def test_three_of_five_servers_are_down(world: World) -> None:
     """N is the configured number: silence never lowers what is needed."""
     for server in world.five()[:3]:

@@ -330,6 +330,7 @@ def test_one_saved_session_of_a_liar_does_not_dispute_four(world: World) -> None
     assert abs(device.error()) < GOOD
 
 
+@pytest.mark.more
 def test_owner_of_a_lapsed_ca_is_a_single_issuer(world: World) -> None:
     servers = world.five()
     leaked(world, servers, 200 * DAY, root="the lapsed one")

@@ -8,6 +8,7 @@ import pytest
 from pints.config.tables import SourceConfig
 from pints.demo.authority import Authority, Issued
 from pints.timescale import DAY, HOUR, YEAR, Instant, nanoseconds
+from tests.extent import examples
 from tests.world.certificates import certify, cross_sign, days, show
 from tests.world.device import Device
 from tests.world.test_honest import GOOD, block_key_exchange, seasoned
@@ -151,7 +152,7 @@ def test_port_of_key_exchange_is_blocked(world: World) -> None:
     assert abs(device.error()) < GOOD
 
 
-@pytest.mark.parametrize("largest", [1100, 700, 500])
+@pytest.mark.parametrize("largest", examples([1100, 700, 500]))
 def test_long_packets_are_dropped(world: World, largest: int) -> None:
     """Requests that ask for many cookies are long; those that ask for one are not."""
     world.five(largest=largest)

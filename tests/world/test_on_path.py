@@ -9,6 +9,7 @@ import pytest
 
 from pints.config.tables import SourceConfig
 from pints.timescale import DAY, HOUR
+from tests.extent import examples
 from tests.world.attackers import MINUTE, UID, forged, kiss
 from tests.world.device import Device
 from tests.world.test_honest import GOOD
@@ -141,7 +142,7 @@ class Doorkeeper(Server):
         self.responder.state = replace(state, stratum=wanted[0], reference_id=wanted[1])
 
 
-@pytest.mark.parametrize("code", [b"RATE", b"DENY", b"RSTR"])
+@pytest.mark.parametrize("code", examples([b"RATE", b"DENY", b"RSTR"]))
 def test_authentic_kisses_slow_a_source_and_do_not_remove_it(world: World, code: bytes) -> None:
     """R11: whoever holds a server's keys for a day does not get rid of it for longer."""
     first = world.five()[0]

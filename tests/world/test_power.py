@@ -21,7 +21,7 @@ from pints.client.batches import batch_names
 from pints.client.session import decode_batch
 from pints.config.tables import SourceConfig, StateConfig
 from pints.timescale import DAY, HOUR
-from tests.extent import POWER_SEEDS
+from tests.extent import POWER_SEEDS, examples, several
 from tests.world.device import Device
 from tests.world.disk import ALL, CREATING, READING, PowerCut
 from tests.world.parting import Partings
@@ -115,9 +115,11 @@ def test_power_cut_at_every_system_call(seed: int) -> None:
             revives(device)
 
         befall = partial(cut, device, seed=seed + 1000 * turn)
-        lives = Partings(device, range(2 * calls()), befall, judge)
+        # Each third is at a call's beginning and at another's end by turns.
+        moments = range(turn, 2 * calls(), several(3, 1))
+        lives = Partings(device, moments, befall, judge)
         lives.live(live)
-        assert lives.passed == list(range(2 * device.disk.calls))
+        assert lives.passed == list(moments)
 
 
 def test_what_goes_wrong_in_a_copy_is_told(seed: int) -> None:
@@ -188,8 +190,8 @@ def test_an_overlay_over_saved_sessions(seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("error", "refused"),
-    [(errno.ENOSPC, CREATING), (errno.EROFS, ALL), (errno.EIO, ALL | READING),
-     (errno.EIO, ALL), (errno.EIO, {"fsync"}), (errno.EIO, {"unlink"})],
+    examples([(errno.ENOSPC, CREATING), (errno.EROFS, ALL), (errno.EIO, ALL | READING),
+              (errno.EIO, ALL), (errno.EIO, {"fsync"}), (errno.EIO, {"unlink"})], 3),
 )  # fmt: skip
 def test_a_disk_that_fails_from_any_call_on(
     seed: int, error: int, refused: frozenset[str], caplog: pytest.LogCaptureFixture

@@ -8,6 +8,7 @@ import pytest
 
 from pints.timescale import HOUR
 from pints_drivers.gnss.epochs import LAG
+from tests.extent import examples
 from tests.world.device import Device
 from tests.world.test_clocks import cut_off
 from tests.world.test_sync import rms, watch
@@ -37,7 +38,7 @@ def test_missed_doubled_and_spurious_edges(world: World) -> None:
     assert max(map(abs, errors)) < 5 * MICROSECOND
 
 
-@pytest.mark.parametrize("lie", [0.3, -0.3, 0.1, 0.45])
+@pytest.mark.parametrize("lie", examples([0.3, -0.3, 0.1, 0.45]))
 def test_a_lying_pulse_is_named_and_not_followed(world: World, lie: float) -> None:
     world.five(delay=0.01, queue=0.002)
     device = Device(world, pulses=[PulsePerSecond(lie=lie)])

@@ -378,7 +378,7 @@ a_life = given(st.integers(0, 2**32 - 1), st.integers(3, 7), st.lists(happening,
 CHECKS = [HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=several(12, 60), suppress_health_check=CHECKS)
+@settings(max_examples=several(8, 60), suppress_health_check=CHECKS)
 @a_life
 def test_with_a_lying_minority(seed: int, servers: int, events: list[Happening]) -> None:
     life = born(seed, servers, (servers - 1) // 2)
@@ -386,7 +386,7 @@ def test_with_a_lying_minority(seed: int, servers: int, events: list[Happening])
     comes_right(life)
 
 
-@settings(max_examples=several(12, 60), suppress_health_check=CHECKS)
+@settings(max_examples=several(8, 60), suppress_health_check=CHECKS)
 @a_life
 def test_with_a_lying_majority(seed: int, servers: int, events: list[Happening]) -> None:
     """What is promised even then: floor, ceiling, no cookie twice, nothing saved in haste."""

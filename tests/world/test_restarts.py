@@ -218,7 +218,7 @@ def test_restarted_daemon_follows_no_single_witness(world: World, lie: float) ->
     assert abs(device.error()) < 0.01
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", examples([False, True]))
 def test_dispute_of_an_anchored_boot_outlives_the_daemon(world: World, killed: bool) -> None:
     """R9: a witness shows a certificate of the days to come, and is silenced.  A restart makes
     leaked keys and a spoofed receiver no stronger than they were."""

@@ -52,7 +52,7 @@ def lived(world: World) -> Device:
     return device
 
 
-@pytest.mark.parametrize("name", examples(STATE_FILES, 2))
+@pytest.mark.parametrize("name", examples(STATE_FILES))
 def test_foreign_state(world: World, name: str) -> None:
     """Set aside, said, survived: verified as ever, and a good file takes its place."""
     device = lived(world)
@@ -112,7 +112,7 @@ def test_everything_is_foreign(world: World) -> None:
         device.stop()
 
 
-@pytest.mark.parametrize("value", examples(VALUES, 2))
+@pytest.mark.parametrize("value", examples(VALUES))
 def test_values_out_of_range(world: World, value: object) -> None:
     """Whole JSON, good names, absurd values."""
     device = lived(world)
@@ -155,7 +155,7 @@ def test_files_cut_in_half(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("error", "refused"),
-    [(errno.EROFS, ALL), (errno.ENOSPC, CREATING), (errno.EIO, ALL | READING)],
+    examples([(errno.EROFS, ALL), (errno.ENOSPC, CREATING), (errno.EIO, ALL | READING)], 2),
     ids=["read-only", "full", "failing"],
 )
 def test_disk_that_takes_nothing(world: World, error: int, refused: frozenset[str]) -> None:
@@ -348,6 +348,7 @@ def test_killed_after_each_kind_of_action(
     assert device.deaths == 0
 
 
+@pytest.mark.more
 def test_power_cut_at_every_write(world: World) -> None:
     """The disk as it was after each single write of a device's first day boots as well."""
     world.five()

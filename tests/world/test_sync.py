@@ -100,6 +100,7 @@ def test_outage_and_return(world: World) -> None:
     assert rms(watch(world, device, 2 * HOUR)) < 1e-3
 
 
+@pytest.mark.more
 def test_the_crystal_is_remembered(world: World) -> None:
     world.five(delay=0.01, queue=0.002)
     device = Device(world, crystal=80e-6)
@@ -114,6 +115,7 @@ def test_the_crystal_is_remembered(world: World) -> None:
     assert abs(device.core.discipline.frequency + 80e-6) < 1e-6
 
 
+@pytest.mark.more
 def test_a_longer_route_to_all(world: World) -> None:
     """Both ways equally longer: no error, once it is learned."""
     servers = world.five(delay=0.01, queue=0.001)

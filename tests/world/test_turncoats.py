@@ -17,9 +17,8 @@ NEW_YEAR_S_EVE = Instant(1_798_675_200 * NS)
 """2026-12-31, midnight."""
 
 
-@pytest.mark.each_once
-@pytest.mark.parametrize("by", [0.1, 0.9, 5.0, -HOUR, YEAR])
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("by", examples([0.1, 0.9, 5.0, -HOUR, YEAR], 2))
+@pytest.mark.parametrize("number", examples([1, 2]))
 def test_servers_that_turn_are_outvoted(world: World, by: float, number: int) -> None:
     servers = world.five()
     device = Device(world)
