@@ -95,7 +95,8 @@ def test_the_clock_is_disciplined(lab: Lab, steady: Pi, figures: dict[str, str])
     # slope shows the same through what each query may be wrong by.
     assert abs(rate) < 2, tracking
     assert abs(slope) < 2e-6 + slope_error, answers
-    assert guest.status(steady)["steps"] == 1
+    log = [line.text for line in guest.said(steady, "")]
+    assert guest.status(steady)["steps"] == 1, log
 
 
 def test_what_its_owner_sees(steady: Pi) -> None:
