@@ -168,7 +168,7 @@ class Daemon:
     # --- life ----------------------------------------------------------------------------
 
     def run(self) -> None:
-        """From the first request to the last save, whenever a signal asks for that."""
+        """Run from the first request to the last save, which a signal asks for."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self.loop.on_signal(number, self.loop.stop)
         self.start()
