@@ -9,8 +9,8 @@ from pints.bootstrap.states import TRANSITIONS, State
 def mermaid() -> str:
     """A Mermaid stateDiagram-v2."""
     lines = ["stateDiagram-v2", f"    [*] --> {State.UNSET.value}"]
-    for (state, event), to in TRANSITIONS.items():
-        lines.append(f"    {state.value} --> {to.value}: {event.value}")
+    for (state, trigger), to in TRANSITIONS.items():
+        lines.append(f"    {state.value} --> {to.value}: {trigger.value}")
     return "\n".join(lines)
 
 

@@ -24,7 +24,7 @@ from pints.bootstrap.quorum import Finding, Terms, Testimony, deliberate
 from pints.bootstrap.record import QuorumRecord
 from pints.bootstrap.restoring import RESTORE_OFFSET, SURE, Restoring, plain, plain_evidence
 from pints.bootstrap.rules import Refusal, Refusals
-from pints.bootstrap.states import Basis, Event, State, follow
+from pints.bootstrap.states import Basis, State, Trigger, follow
 from pints.bootstrap.witness import Identity, groups
 from pints.config.tables import BootstrapConfig
 from pints.lean import dataclass
@@ -99,9 +99,9 @@ class Bootstrap:
         """Whether the last belief could not be recorded (R9)."""
         self._restoring = Restoring(self._ledger, config)
         if now.real >= floors.soft:
-            self.state = follow(self.state, Event.FLOORED)
+            self.state = follow(self.state, Trigger.FLOORED)
         if self._confirmation.was_disputed:
-            self.state = follow(self.state, Event.CONTRADICTED)
+            self.state = follow(self.state, Trigger.CONTRADICTED)
 
     # --- what others may ask -------------------------------------------------------------
 
@@ -301,7 +301,7 @@ class Bootstrap:
             text = "R9: belief cannot be recorded in the runtime folder: not announced"
             return [] if known else [Log(logging.ERROR, text, "R9")]
         self.unrecorded = False
-        self.state = follow(self.state, Event.QUORUM)
+        self.state = follow(self.state, Trigger.QUORUM)
         self.basis = basis
         self._confirmation.anchored |= basis is Basis.ANCHORED
         return self._announce(self._quorum_text())
@@ -370,15 +370,15 @@ class Bootstrap:
     def _short_of_quorum(self, finding: Finding, now: Reading) -> list[Action]:
         have = f"{len(finding.members)} of {self.needed} needed witnesses"
         if self.state is State.VERIFIED:
-            self.state = follow(self.state, Event.QUORUM_LOST)
+            self.state = follow(self.state, Trigger.QUORUM_LOST)
             return self._announce(f"holdover: {have} left, clock kept on its own")
         said = finding.members and not finding.vetoed
         vouched = [e for e in self._ledger.said.values() if e.strength is Strength.BELIEF]
         if said or vouched:
-            event = Event.BELIEVED
+            trigger = Trigger.BELIEVED
         else:
-            event = Event.UNBELIEVED if now.real >= self.floors.soft else Event.SUNK
-        before, self.state = self.state, follow(self.state, event)
+            trigger = Trigger.UNBELIEVED if now.real >= self.floors.soft else Trigger.SUNK
+        before, self.state = self.state, follow(self.state, trigger)
         if self.state is before:
             return []
         actions: list[Action] = []
@@ -427,7 +427,7 @@ class Bootstrap:
     def _contradicted(self, refusal: Refusal, finding: Finding, now: Boot) -> list[Action]:
         refusals = dict.fromkeys((*finding.refusals, refusal))
         actions: list[Action] = [*self._report(refusals, now)]
-        before, self.state = self.state, follow(self.state, Event.CONTRADICTED)
+        before, self.state = self.state, follow(self.state, Trigger.CONTRADICTED)
         if self.state is before:
             return actions
         self._confirmation.break_off()
@@ -476,7 +476,7 @@ class Bootstrap:
         actions: list[Action] = [SetClock(time, now.boot), Log(logging.INFO, text)]
         before = self.state
         if time >= self.floors.soft:
-            self.state = follow(self.state, Event.FLOORED)
+            self.state = follow(self.state, Trigger.FLOORED)
         return actions if self.state is before else actions + self._announce(self.state.value)
 
     def _hear_plain(self, sample: Sample, now: Reading) -> list[Action]:

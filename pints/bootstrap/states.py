@@ -22,7 +22,7 @@ class Basis(Enum):
     ANCHORED = "anchored"
 
 
-class Event(Enum):
+class Trigger(Enum):
     """What moves the state."""
 
     FLOORED = "the clock is at or above the soft floor"
@@ -34,27 +34,27 @@ class Event(Enum):
     QUORUM_LOST = "fewer than a quorum still agree"
 
 
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (State.UNSET, Event.FLOORED): State.RESTORED,
-    (State.UNSET, Event.BELIEVED): State.PROVISIONAL,
-    (State.UNSET, Event.QUORUM): State.VERIFIED,
-    (State.UNSET, Event.CONTRADICTED): State.DISPUTED,
-    (State.RESTORED, Event.BELIEVED): State.PROVISIONAL,
-    (State.RESTORED, Event.QUORUM): State.VERIFIED,
-    (State.RESTORED, Event.CONTRADICTED): State.DISPUTED,
-    (State.PROVISIONAL, Event.UNBELIEVED): State.RESTORED,
-    (State.PROVISIONAL, Event.SUNK): State.UNSET,
-    (State.PROVISIONAL, Event.QUORUM): State.VERIFIED,
-    (State.PROVISIONAL, Event.CONTRADICTED): State.DISPUTED,
-    (State.VERIFIED, Event.CONTRADICTED): State.DISPUTED,
-    (State.VERIFIED, Event.QUORUM_LOST): State.HOLDOVER,
-    (State.DISPUTED, Event.QUORUM): State.VERIFIED,
-    (State.HOLDOVER, Event.QUORUM): State.VERIFIED,
-    (State.HOLDOVER, Event.CONTRADICTED): State.DISPUTED,
+TRANSITIONS: dict[tuple[State, Trigger], State] = {
+    (State.UNSET, Trigger.FLOORED): State.RESTORED,
+    (State.UNSET, Trigger.BELIEVED): State.PROVISIONAL,
+    (State.UNSET, Trigger.QUORUM): State.VERIFIED,
+    (State.UNSET, Trigger.CONTRADICTED): State.DISPUTED,
+    (State.RESTORED, Trigger.BELIEVED): State.PROVISIONAL,
+    (State.RESTORED, Trigger.QUORUM): State.VERIFIED,
+    (State.RESTORED, Trigger.CONTRADICTED): State.DISPUTED,
+    (State.PROVISIONAL, Trigger.UNBELIEVED): State.RESTORED,
+    (State.PROVISIONAL, Trigger.SUNK): State.UNSET,
+    (State.PROVISIONAL, Trigger.QUORUM): State.VERIFIED,
+    (State.PROVISIONAL, Trigger.CONTRADICTED): State.DISPUTED,
+    (State.VERIFIED, Trigger.CONTRADICTED): State.DISPUTED,
+    (State.VERIFIED, Trigger.QUORUM_LOST): State.HOLDOVER,
+    (State.DISPUTED, Trigger.QUORUM): State.VERIFIED,
+    (State.HOLDOVER, Trigger.QUORUM): State.VERIFIED,
+    (State.HOLDOVER, Trigger.CONTRADICTED): State.DISPUTED,
 }
-"""(state, event) to the next state; an event that a state is not listed with leaves it."""
+"""(state, trigger) to the next state; a trigger that a state is not listed with changes nothing."""
 
 
-def follow(state: State, event: Event) -> State:
-    """The state after an event."""
-    return TRANSITIONS.get((state, event), state)
+def follow(state: State, trigger: Trigger) -> State:
+    """Return the state after a trigger."""
+    return TRANSITIONS.get((state, trigger), state)
