@@ -41,13 +41,15 @@ RUN_FILES = ("belief", "backoffs")
 
 
 def lived(world: World) -> Device:
-    """A device with every file that there can be, off now."""
+    """A device with every file that there can be, off for a day: a second then is within what its
+    chip may have drifted."""
     world.five()
     device = Device(world, rtc=good(world.true_time()))
     device.boot()
     assert device.reaches("verified", "anchored", within=2 * HOUR)
     world.run(HOUR)
     device.stop()
+    world.run(DAY)
     assert set(STATE_FILES) <= set(device.disk)
     return device
 
