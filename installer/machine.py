@@ -57,9 +57,12 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         # systemctl warns where there is no /proc.
         tree = {"SYSTEMD_OFFLINE": "1", "SYSTEMD_LOG_LEVEL": "err"} if self.tree else {}
-        return subprocess.run(
-            words, stdout=out, stderr=errors, env=os.environ | tree, text=True, check=False
-        )
+        try:
+            return subprocess.run(
+                words, stdout=out, stderr=errors, env=os.environ | tree, text=True, check=False
+            )
+        except FileNotFoundError:  # as a shell has it
+            return subprocess.CompletedProcess(words, 127, f"{words[0]}: not found")
 
     def link(self, target: object, place: Path) -> None:
         """Make a symbolic link: the old one or the new one is there at every instant."""

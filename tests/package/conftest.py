@@ -1,4 +1,4 @@
-"""Shared by a run: Debian trees, and the package, as it is and as the version after it."""
+"""Shared by a run: Debian trees, the package and the version after it, and a clone."""
 
 import hashlib
 import os
@@ -28,8 +28,6 @@ CLONE = (
     "debian", "docs", "drivers", "etc", "installer", "pints", "systemd",
 )  # fmt: skip
 NEEDED = ("cryptography>=43", "pyOpenSSL>=25", "service-identity>=24", "hatchling>=1.25")
-
-
 DEBIANS = {"trixie": "device", "bookworm": "device-12"}
 """Release, and what scripts/debian-tree.sh calls its tree."""
 
@@ -40,8 +38,13 @@ def pytest_configure(config: pytest.Config) -> None:
         own_mounts()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what makes a tree for itself alone: at the end, one process would wait for it."""
+    items.sort(key=lambda item: "debian_12" not in item.name)
+
+
 def in_debian(name: str, *command: str, **environment: str) -> str:
-    """What a command prints in a throw-away tree; environment as for scripts/debian-tree.sh."""
+    """Return what a command prints in a throw-away tree of scripts/debian-tree.sh."""
     done = subprocess.run(
         [ROOT / "scripts" / "debian-tree.sh", name, *command],
         env=os.environ | environment, capture_output=True, text=True, check=False,

@@ -65,6 +65,8 @@ def test_the_clock_is_handed_over_and_given_back(machine: Running) -> None:
     shown = machine.run(*anybody, "sh", "/srv/pints/install.sh", "--dry-run").stdout
     assert "systemctl stop chrony.service" in shown
     assert machine.active("chrony")
+    # A container has no udev.
+    (machine.tree / "usr/bin/udevadm").unlink()
     done = install_there(machine)
     assert done.returncode == 0, done.stderr + machine.journal("pints")
     assert "switching off systemd-timesyncd.service" in done.stdout
