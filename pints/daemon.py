@@ -55,7 +55,7 @@ from pints.report.reporter import Reporter
 from pints.shell.attempts import Attempts
 from pints.shell.clock import Clock
 from pints.shell.link import LinkWatch
-from pints.shell.loop import Timer
+from pints.shell.loop import Alarm
 from pints.shell.memory import release
 from pints.shell.system_clock import SystemClock
 from pints.shell.udp import NetError, RequestSocket, Stamp
@@ -162,7 +162,8 @@ class Daemon:
         self._link = self._watch_link()
         self._stamps = hands.hold_stamps() if config.sources else None
         self._asked: dict[str, _Asked] = {}
-        self._timer: Timer | None = None
+        self._alarm = Alarm(loop)
+        """Rings when the core is due."""
         self._traced = machine.trace
 
     # --- life ----------------------------------------------------------------------------
@@ -237,10 +238,8 @@ class Daemon:
         while queue:
             queue += self._do_one(queue.popleft())
         due = self.core.due()
-        if self._timer is None or self._timer.callback is None or self._timer.when != due:
-            if self._timer is not None:
-                self.loop.cancel(self._timer)
-            self._timer = self.loop.call_at(due, self._on_timer)
+        if self._alarm.due != due:
+            self._alarm.set_at(due, self._on_timer)
         if self.server is not None:
             self._update_server()
 
@@ -343,7 +342,6 @@ class Daemon:
         self._on_event(TaskDone(result))
 
     def _on_timer(self) -> None:
-        self._timer = None
         self._on_event(TimerExpired())
 
     # --- the people ----------------------------------------------------------------------
