@@ -285,7 +285,7 @@ def _granting(site: Issued, port: int) -> KeServer:
 
 def test_no_answer_by_nts(ca_file: str, site: Issued, bad: Bad) -> None:
     with UdpServer(lambda _: None) as silent, _granting(site, silent.port) as server:
-        said = bad(LOOPBACK, "--ca", ca_file, "--ke-port", server.port, "--samples", 1, timeout=3.0)
+        said = bad(LOOPBACK, "--ca", ca_file, "--ke-port", server.port, "--samples", 1)
         assert silent.asked == 1
     assert f"no answer from 127.0.0.1:{silent.port} to a request" in said
     assert "the key exchange was good, but a firewall on the way may drop UDP port" in said
@@ -293,7 +293,7 @@ def test_no_answer_by_nts(ca_file: str, site: Issued, bad: Bad) -> None:
 
 def test_answer_without_authenticator(ca_file: str, site: Issued, bad: Bad) -> None:
     with UdpServer(answering()) as plain, _granting(site, plain.port) as server:
-        said = bad(LOOPBACK, "--ca", ca_file, "--ke-port", server.port, "--samples", 1, timeout=3.0)
+        said = bad(LOOPBACK, "--ca", ca_file, "--ke-port", server.port, "--samples", 1)
     assert "answer refused: no authenticator" in said
 
 
@@ -303,7 +303,7 @@ def test_nts_nak(ca_file: str, site: Issued, bad: Bad) -> None:
         return header + request[ntp.HEADER_LENGTH : ntp.HEADER_LENGTH + 36]
 
     with UdpServer(nak) as forgetful, _granting(site, forgetful.port) as server:
-        said = bad(LOOPBACK, "--ca", ca_file, "--ke-port", server.port, "--samples", 1, timeout=3.0)
+        said = bad(LOOPBACK, "--ca", ca_file, "--ke-port", server.port, "--samples", 1)
     assert "NTS NAK" in said
     assert "cookies" in said
 
