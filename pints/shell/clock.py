@@ -33,6 +33,10 @@ class BootTime(Protocol):
 class Clock(BootTime, Protocol):
     """Reads three timescales, steps and steers one."""
 
+    pairing_error: float
+    """Largest error of real against raw time in the last reading, seconds: half the time that
+    taking it took."""
+
     def boot_id(self) -> str:
         """Changes with every boot."""
 

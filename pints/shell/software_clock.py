@@ -43,6 +43,7 @@ class SoftwareClock:
         """Every step taken, in ns."""
         self.reported: tuple[bool, float, float] | None = None
         """The last `report`."""
+        self.pairing_error = 0.0
         self._timebase = timebase
         self._origin = timebase()
         self._crystal = crystal
@@ -142,6 +143,7 @@ class SoftwareClock:
                 break
         if best is None:  # the host's clock was set back, again and again
             return time.clock_gettime_ns(time.CLOCK_REALTIME), self._timebase()
+        self.pairing_error = best[0] / 2 / NS
         return best[1], best[2]
 
     def _counted(self, base: int) -> int:

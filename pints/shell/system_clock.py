@@ -113,6 +113,7 @@ class SystemClock(BootClock):
         self._changes: deque[tuple[int, float]] = deque(maxlen=4)
         # Our last step: real time just before and just after, and when.
         self._stepped: tuple[int, int, Boot] | None = None
+        self.pairing_error = 0.0
         now = self._call("read")
         self._rate = self._effective(now.tick, now.freq)
 
@@ -142,6 +143,7 @@ class SystemClock(BootClock):
             again = self._bracket()
             if width < 0 or 0 <= again[0] < width:
                 width, reading = again
+        self.pairing_error = abs(width) / 2 / NS
         return reading
 
     def stamp(self, host_real: int) -> Reading | None:

@@ -56,7 +56,8 @@ OPTIONS = (
 )
 
 KERNEL_ERROR = 2e-6
-"""How far off a kernel stamp may be: placing it costs two clock readings."""
+"""Error of a kernel stamp that is placed by a quick reading of the clock, seconds.  A reading that
+took longer, because something came between, has the larger error that the clock tells."""
 
 USER_ERROR = 100e-6
 """How late (receive) or early (transmit) user space's own stamp may be.  50 to 117 us were
@@ -305,7 +306,7 @@ def kernel_stamp(clock: Clock, control: list[tuple[int, int, bytes]]) -> Stamp |
         # Zero: the kernel had none.  The sum is CLOCK_REALTIME, which the clock must place.
         reading = clock.stamp(seconds * 1_000_000_000 + nanoseconds) if seconds else None
         if reading is not None:
-            return Stamp(reading, kernel=True, error=KERNEL_ERROR)
+            return Stamp(reading, kernel=True, error=max(KERNEL_ERROR, clock.pairing_error))
     return None
 
 
