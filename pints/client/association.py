@@ -39,7 +39,16 @@ ASK_NAME_EVERY = 32
 """Unanswered polls between look-ups of a plain source's name, once it is lost."""
 
 _NAK_HINT = "it does not know the cookies that its own key server gave: its operator must see to it"
-_KISS_HINT = "it does not want to serve this machine: RATE is too often, the rest its access list"
+_NOT_LET_IN = "its access list does not let this machine in: use another server"
+_NOT_SET_YET = "its own clock is not synchronized yet: it answers once that is"
+_KISS_HINTS = {
+    "RATE": "it is asked too often, by this machine or by others behind the same address",
+    "DENY": _NOT_LET_IN,
+    "RSTR": _NOT_LET_IN,
+    "INIT": _NOT_SET_YET,
+    "STEP": _NOT_SET_YET,
+}
+_OTHER_KISS_HINT = "RFC 5905 section 7.4 explains the codes of servers that do not tell the time"
 _SPOILT_HINT = "what listens there is no NTP server, or somebody spoils its packets on the way"
 
 
@@ -353,7 +362,9 @@ class Association:
         return Remark(logging.INFO, text, _NAK_HINT, "R11")
 
     def _kiss(self, code: str, now: Boot) -> Remark:
-        if code in ("RATE", "DENY", "RSTR"):
+        slower = code in ("RATE", "DENY", "RSTR")
+        if slower:
             self.schedule.kissed(now)
-        text = f"{self.id}: R11: kiss {code!r}; polling slowly at most"
-        return Remark(logging.INFO, text, _KISS_HINT, "R11")
+        consequence = "polling slowly at most" if slower else "not an answer"
+        text = f"{self.id}: R11: kiss {code!r}; {consequence}"
+        return Remark(logging.INFO, text, _KISS_HINTS.get(code, _OTHER_KISS_HINT), "R11")

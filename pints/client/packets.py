@@ -21,6 +21,9 @@ from pints.values.address import Address
 from pints.values.sample import Sample
 from pints.wire import ntp, nts
 
+MAX_DISTANCE = 16.0
+"""MAXDISP: a server whose own root distance is as long as this, in seconds, knows no time
+(RFC 5905, A.5.1.1)."""
 DRIFT = 15e-6
 """PHI: frequency tolerance that enters every dispersion (RFC 5905 section 7.2)."""
 MAX_REQUEST_COOKIES = 1024
@@ -155,6 +158,7 @@ def measure(source: str, packet: ntp.Packet, exchange: Exchange, near: Instant) 
         )
     if not exchange.arrival or not packet.transmit:
         raise PeerError("answer without timestamps")
+    _check_root(packet, near)
     arrival = ntp.unfold(exchange.arrival, near)
     departure = ntp.unfold(packet.transmit, near)
     sent, received = exchange.sent, exchange.received
@@ -179,3 +183,21 @@ def measure(source: str, packet: ntp.Packet, exchange: Exchange, near: Instant) 
         reference_id=packet.reference_id,
         authenticated=False,
     )
+
+
+def _check_root(packet: ntp.Packet, near: Instant) -> None:
+    """PeerError for a header that RFC 5905, A.5.1.1 calls invalid."""
+    distance = packet.root_delay / 2 + packet.root_dispersion
+    if distance >= MAX_DISTANCE:
+        raise PeerError(
+            f"server's root distance is {distance:.3f} s, not below {MAX_DISTANCE:.0f} s",
+            "it has lost its own sources: try another one, or later",
+        )
+    # An interleaved answer names an earlier departure, but this request's own arrival.
+    last = max(ntp.unfold(stamp, near) for stamp in (packet.transmit, packet.receive) if stamp)
+    ahead = ntp.unfold(packet.reference, near) - last if packet.reference else 0
+    if ahead > STAMPS_APART:
+        raise PeerError(
+            f"server claims to have been set {seconds(ahead):.6f} s after its answer left",
+            "its clock was stepped, or it is broken: try another one",
+        )

@@ -308,18 +308,36 @@ def test_nts_nak(ca_file: str, site: Issued, bad: Bad) -> None:
     assert "cookies" in said
 
 
+TOO_FAR = "server's root distance is 20.000 s, not below 16 s"
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
         (answering(leap=ntp.LEAP_UNKNOWN), "server says it is not synchronized"),
         (answering(stratum=16), "server says it is not synchronized"),
         (answering(receive=0), "answer without timestamps"),
+        (
+            answering(root_dispersion=20.0),
+            TOO_FAR,
+        ),
+        (answering(root_delay=40.0), TOO_FAR),
         (answering(origin=1), "answers do not fit the requests"),
         (lambda request: ntp.encode(kiss(request, b"DENY")), "kiss 'DENY'"),
         (lambda request: b"hello", "answer refused: NTP packet of 5 octets"),
         (lambda request: b"\xff" * 48, "answer refused: NTP version 7"),
     ],
-    ids=["unsynchronized", "stratum 16", "no timestamps", "origin", "kiss", "short", "garbage"],
+    ids=[
+        "unsynchronized",
+        "stratum 16",
+        "no timestamps",
+        "root dispersion",
+        "root delay",
+        "origin",
+        "kiss",
+        "short",
+        "garbage",
+    ],
 )
 def test_useless_answers(answer: Callable[[bytes], bytes], expected: str, bad: Bad) -> None:
     with UdpServer(answer) as server:

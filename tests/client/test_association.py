@@ -32,7 +32,7 @@ from pints.values.address import Address
 from pints.values.sample import Sample
 from pints.wire import extension, ntp, nts
 from pints.wire.aead import ALGORITHMS, SIV, Aead
-from tests.client.peer import ADDRESS, DELAY, Peer
+from tests.client.peer import ADDRESS, DELAY, TRUE, Peer
 from tests.client.test_session import saved_of
 
 UID = slice(ntp.HEADER_LENGTH + 4, ntp.HEADER_LENGTH + 36)
@@ -766,9 +766,18 @@ def test_kisses_slow_to_maxpoll_and_remove_nothing(code: str) -> None:
 @pytest.mark.parametrize("code", ["XFAC", "STEP", "NTSN", "INIT", "rate"])
 def test_other_kisses_do_not_even_slow(code: str) -> None:
     peer = Lab().begun()
-    peer.kiss(code)
+    assert "slow" not in peer.kiss(code).text
     assert peer.association.poll == PLAIN.minpoll
     assert isinstance(peer.round(), Sample)
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [("RATE", "too often"), ("DENY", "access list"), ("RSTR", "access list"),
+     ("INIT", "not synchronized"), ("STEP", "not synchronized"), ("XFAC", "RFC 5905")],
+)  # fmt: skip
+def test_the_hint_explains_the_code_that_came(code: str, word: str) -> None:
+    assert word in Lab().begun().kiss(code).hint
 
 
 @pytest.mark.parametrize("code", KISSES)
@@ -806,7 +815,7 @@ def test_proven_keys_are_not_turned_from_for_a_nak(peer: Peer) -> None:
 # --- what is nothing --------------------------------------------------------------------------
 
 
-def changed(data: bytes, **values: int | bytes) -> bytes:
+def changed(data: bytes, **values: int | float | bytes) -> bytes:
     """With another header."""
     header = replace(ntp.decode(data), **values)  # type: ignore[arg-type]
     return ntp.encode(header) + data[ntp.HEADER_LENGTH :]
@@ -897,10 +906,21 @@ def test_no_bytes_make_it_fall_over(tail: bytes) -> None:
         ({"leap": 3}, False),
         ({"receive": 0}, False),
         ({"transmit": 0}, False),
+        # RFC 5905, A.5.1.1: root distance below MAXDISP, last set before the answer left.
+        ({"root_dispersion": 15.9}, True),
+        ({"root_dispersion": 16.0}, False),
+        ({"root_delay": 31.8}, True),
+        ({"root_delay": 40.0}, False),
+        ({"root_delay": 16.0, "root_dispersion": 8.0}, False),
+        ({"reference": ntp.fold(TRUE)}, True),
+        ({"reference": ntp.fold(Instant(TRUE + 86_400 * NS))}, False),
+        ({"reference": 0}, True),
     ],
     ids=str,
 )
-def test_what_a_header_must_say_to_be_believed(values: dict[str, int | bytes], good: bool) -> None:
+def test_what_a_header_must_say_to_be_believed(
+    values: dict[str, int | float | bytes], good: bool
+) -> None:
     peer = Lab().begun()
     outcome = peer.give(changed(peer.reply(peer.ask()), **values))
     assert isinstance(outcome, Sample if good else Remark)

@@ -370,7 +370,9 @@ class Server:
         state = self.responder.state
         if not state.synchronized:
             return
-        state = local(1, state.precision, state.reference)
+        # A liar lies well: it was set before its answer leaves (RFC 5905, A.5.1.1).
+        reference = Instant(min(state.reference, self.time()))
+        state = local(1, state.precision, reference)
         if self.follows is not None:
             state = replace(state, stratum=2, reference_id=self.follows.reference_id)
         if self.holdover:
