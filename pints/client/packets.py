@@ -21,9 +21,6 @@ from pints.values.address import Address
 from pints.values.sample import Sample
 from pints.wire import ntp, nts
 
-MAX_DISTANCE = 16.0
-"""MAXDISP: a server whose own root distance is as long as this, in seconds, knows no time
-(RFC 5905, A.5.1.1)."""
 DRIFT = 15e-6
 """PHI: frequency tolerance that enters every dispersion (RFC 5905 section 7.2)."""
 MAX_REQUEST_COOKIES = 1024
@@ -188,9 +185,9 @@ def measure(source: str, packet: ntp.Packet, exchange: Exchange, near: Instant) 
 def _check_root(packet: ntp.Packet, near: Instant) -> None:
     """PeerError for a header that RFC 5905, A.5.1.1 calls invalid."""
     distance = packet.root_delay / 2 + packet.root_dispersion
-    if distance >= MAX_DISTANCE:
+    if distance >= ntp.MAX_DISPERSION:
         raise PeerError(
-            f"server's root distance is {distance:.3f} s, not below {MAX_DISTANCE:.0f} s",
+            f"server's root distance is {distance:.3f} s, not below {ntp.MAX_DISPERSION:.0f} s",
             "it has lost its own sources: try another one, or later",
         )
     # An interleaved answer names an earlier departure, but this request's own arrival.

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
 
 from pints.config.tables import RefclockConfig, locks
 from pints.drivers import Details
 from pints.evidence.refclocks import Refclocks
+from pints.report.cells import Document
 from pints.sync.discipline import Discipline
 from pints.sync.select import UNUSABLE
 from pints.timescale import Reading, iso, seconds
-
-Document = dict[str, Any]
 
 
 def rows_of(

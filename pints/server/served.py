@@ -10,10 +10,7 @@ from pints.core.core import Core
 from pints.server.responder import PRECISION, ServerState, unsynchronized
 from pints.shell.udp import reference_id
 from pints.timescale import Reading
-
-MAX_DISPERSION = 16.0
-"""Seconds: a clock in holdover whose bound has grown beyond it is served no more, and the kernel
-calls its own unsynchronized (MAXDISP, RFC 5905 section 7.3; NTP_PHASE_LIMIT, linux/timex.h)."""
+from pints.wire import ntp
 
 
 def server_state(core: Core, now: Reading) -> ServerState | None:
@@ -24,7 +21,7 @@ def server_state(core: Core, now: Reading) -> ServerState | None:
     state = core.bootstrap.state
     if state not in (State.VERIFIED, State.HOLDOVER) or selection is None:
         return unsynchronized(PRECISION)
-    if state is State.HOLDOVER and core.steering.bound(now) > MAX_DISPERSION:
+    if state is State.HOLDOVER and core.steering.bound(now) > ntp.MAX_DISPERSION:
         return unsynchronized(PRECISION)
     best = core.discipline.last(selection.best)
     if best is None or core.steering.last_update is None:

@@ -25,6 +25,9 @@ LEAP_NONE = 0
 LEAP_UNKNOWN = 3
 
 MAX_STRATUM = 16
+MAX_DISPERSION = 16.0
+"""MAXDISP (RFC 5905 section 7.3): a clock whose root distance is as long as this, in seconds, has
+no time to give."""
 SHORT = 1 << 16
 _UNIX_EPOCH = 2_208_988_800
 """Seconds from 1900-01-01 to 1970-01-01."""
