@@ -1,4 +1,4 @@
-"""What confirms or contradicts a quorum (R6), and so what `verified` rests on.
+"""Confirmation and contradiction of a quorum (R6), and so the basis of `verified`.
 
 Independent evidence: saved sessions count one for each witness; the real-time clock, Roughtime
 and every trusted receiver count one each.  What is less sure than `rules.CONFIRMS_WITHIN` counts
@@ -96,7 +96,7 @@ class Confirmation:
         belief: Belief,
         needed: int,
     ) -> Basis:
-        """What `verified` rests on now; once anchored, a boot stays so."""
+        """Return the basis of `verified` now; once anchored, a boot stays so."""
         if self.anchored or len(weighed.confirming) > len(weighed.contradicting):
             return Basis.ANCHORED
         if weighed.contradicting:
@@ -111,8 +111,8 @@ class Confirmation:
         return Basis.ANCHORED if itself else Basis.WINDOWS
 
     def contradiction(self, finding: Finding, weighed: Weighed) -> Refusal | None:
-        """What disputes a quorum: a certificate from its future, or independent evidence where
-        it has nothing but its windows."""
+        """Return what disputes a quorum: a certificate from its future, or independent evidence
+        where the quorum has nothing but its windows."""
         if finding.vetoed:
             return next(r for r in finding.refusals if r.rule == "R4")
         if self.anchored:
@@ -141,7 +141,7 @@ class Confirmation:
         return max(seconds(now - since), 0.0) + self._before(source, belief)
 
     def _before(self, source: str, belief: Belief | None) -> float:
-        """The same, in earlier boots."""
+        """Return the seconds that a source has agreed in earlier boots."""
         earlier, chain = self._earlier, self._certificates.chains.get(source)
         if earlier is None or chain is None or source in self._certificates.forgiven:
             return 0.0

@@ -27,7 +27,7 @@ SURE = 60.0
 
 
 class Restoring:
-    """What the clock of one boot follows until a quorum stands."""
+    """The evidence that the clock of one boot follows until a quorum stands."""
 
     def __init__(self, ledger: Ledger, config: BootstrapConfig) -> None:
         self.following: Evidence | None = None
@@ -37,7 +37,7 @@ class Restoring:
 
     @property
     def origin(self) -> str:
-        """Of the evidence that the clock follows; empty: it runs on its own."""
+        """Origin of the evidence that the clock follows; empty: it runs on its own."""
         origin = self.following.origin if self.following else ""
         return origin if origin in self._ledger.said else ""
 

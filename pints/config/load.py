@@ -115,7 +115,7 @@ def merge(config: Config, document: Mapping[str, Any], path: str) -> Config:
 
 
 def check(config: Config, path: str) -> None:
-    """What no single option shows: ConfigError for the impossible."""
+    """Check what no single option shows.  ConfigError for an impossible combination."""
     seen: set[str] = set()
     for receiver in config.refclocks:
         if receiver.id in seen:

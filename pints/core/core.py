@@ -199,7 +199,7 @@ class Core:
                 return self._follow(self._independent.refclocks.lost(name, now), now)
 
     def time_for_rtc(self, now: Reading) -> Instant | None:
-        """What to set the real-time clock to; None unless the time is still anchored (R7)."""
+        """Return the time to set the real-time clock to; None unless anchored (R7)."""
         raw = self._without_slews(now).raw
         return self.discipline.true_time(raw) if self.bootstrap.anchored else None
 
@@ -314,7 +314,7 @@ class Core:
         return now
 
     def _taken(self, told: Timed) -> Timed:
-        """What a device reports, without slews."""
+        """Return a device's report with the slews taken out of its reading."""
         at: Reading | None = getattr(told, "at", None)  # a sawtooth has no reading of its own
         return told if at is None else replace(told, at=self._slews.without(at))
 
